@@ -1,0 +1,420 @@
+/* The single intake: every array, number and option that enters passes here. */
+#include <math.h>
+
+#include "bind.h"
+
+/* ---------------------------------------------------------------- float types */
+
+int type_num_of(bd_dtype dtype)
+{
+    return dtype == BD_F32 ? NPY_FLOAT : NPY_DOUBLE;
+}
+
+int dtype_of(PyArrayObject *array)
+{
+    switch (PyArray_TYPE(array)) {
+    case NPY_FLOAT: return BD_F32;
+    case NPY_DOUBLE: return BD_F64;
+    default: PyErr_Format(PyExc_TypeError, "expected float32 or float64, got %S", (PyObject *)PyArray_DESCR(array));
+        return -1;
+    }
+}
+
+int parse_dtype(PyObject *object, bd_dtype *dtype)
+{
+    PyArray_Descr *descr = NULL;
+
+    if (object == Py_None || !PyArray_DescrConverter(object, &descr)) {
+        if (object == Py_None || PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError, "dtype must be \"float32\" or \"float64\", got %R", object);
+        return -1;
+    }
+    const int number = descr->type_num;
+    Py_DECREF(descr);
+    if (number != NPY_FLOAT && number != NPY_DOUBLE) {
+        PyErr_Format(PyExc_TypeError, "dtype must be \"float32\" or \"float64\", got %R", object);
+        return -1;
+    }
+    *dtype = number == NPY_FLOAT ? BD_F32 : BD_F64;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- arrays */
+
+static bool is_real(int type_num)
+{
+    return type_num == NPY_BOOL || PyTypeNum_ISINTEGER(type_num) || type_num == NPY_HALF || type_num == NPY_FLOAT ||
+           type_num == NPY_DOUBLE;
+}
+
+/* A masked array with masked items would silently lose its mask: refuse it. */
+static int refuse_mask(PyArrayObject *array, const char *name)
+{
+    if (PyArray_CheckExact(array))
+        return 0;
+    PyObject *mask = PyObject_GetAttrString((PyObject *)array, "mask");
+    if (!mask) {
+        PyErr_Clear(); /* not a masked array */
+        return 0;
+    }
+    PyObject *any = PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
+    const int masked = any ? PyObject_IsTrue(any) : -1;
+    Py_DECREF(mask);
+    Py_XDECREF(any);
+    if (masked > 0)
+        PyErr_Format(PyExc_TypeError, "%s is a masked array with masked values: fill them first (%s.filled(0))", name,
+                     name);
+    return masked ? -1 : 0;
+}
+
+PyArrayObject *intake(PyObject *object, const char *name, int type_num)
+{
+    PyArrayObject *array, *result = NULL;
+
+    if (PyArray_CheckExact(object) && PyArray_TYPE((PyArrayObject *)object) == type_num &&
+        PyArray_ISCARRAY_RO((PyArrayObject *)object))
+        return (PyArrayObject *)Py_NewRef(object);
+
+    array = (PyArrayObject *)PyArray_FROM_O(object);
+    if (!array)
+        return NULL;
+    const int given = PyArray_TYPE(array);
+    if (!is_real(given)) {
+        PyErr_Format(PyExc_TypeError, "%s must hold real numbers, got %s of dtype %S", name,
+                     Py_TYPE(object)->tp_name, (PyObject *)PyArray_DESCR(array));
+        goto done;
+    }
+    if (refuse_mask(array, name))
+        goto done;
+    if (type_num == ANY_FLOAT)
+        type_num = given == NPY_FLOAT ? NPY_FLOAT : NPY_DOUBLE;
+    result = (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type_num),
+                                                NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_ENSUREARRAY |
+                                                    NPY_ARRAY_FORCECAST);
+done:
+    Py_DECREF(array);
+    return result;
+}
+
+int shape_of(PyArrayObject *array, const char *name, int min_ndim, bd_shape *shape)
+{
+    const int ndim = PyArray_NDIM(array);
+
+    if (ndim < min_ndim) {
+        PyErr_Format(PyExc_ValueError, "%s has %d dimension%s, expected %s%d: the first axis counts samples%s", name, ndim,
+                     ndim == 1 ? "" : "s", "at least ", min_ndim,
+                     ndim + 1 == min_ndim ? " (for one sample pass x[None])" : "");
+        return -1;
+    }
+    if (ndim > BD_MAX_DIM) {
+        PyErr_Format(PyExc_ValueError, "%s has %d dimensions, expected at most %d", name, ndim, BD_MAX_DIM);
+        return -1;
+    }
+    *shape = (bd_shape){.ndim = ndim};
+    for (int i = 0; i < ndim; i++)
+        shape->dim[i] = PyArray_DIM(array, i);
+    return 0;
+}
+
+PyArrayObject *new_array(const bd_shape *shape, bd_dtype dtype)
+{
+    npy_intp dim[BD_MAX_DIM];
+
+    for (int i = 0; i < shape->ndim; i++)
+        dim[i] = (npy_intp)shape->dim[i];
+    return (PyArrayObject *)PyArray_SimpleNew(shape->ndim, dim, type_num_of(dtype));
+}
+
+/* ---------------------------------------------------------------- parameters */
+
+int check_parameter(PyObject *object, const char *name)
+{
+    if (!PyArray_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a float32 or float64 NumPy array, got %s", name,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    PyArrayObject *array = (PyArrayObject *)object;
+    const int type = PyArray_TYPE(array);
+    if (type != NPY_FLOAT && type != NPY_DOUBLE) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s has dtype %S: a parameter is used where it lies, so it must be float32 or float64 already "
+                     "(%s = %s.astype(float))",
+                     name, (PyObject *)PyArray_DESCR(array), name, name);
+        return -1;
+    }
+    if (refuse_mask(array, name))
+        return -1;
+    if (!PyArray_ISWRITEABLE(array) || !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array)) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s is %s: a parameter is used and changed where it lies (%s = %s.copy() makes one that can be)",
+                     name,
+                     !PyArray_ISWRITEABLE(array)  ? "read-only"
+                     : !PyArray_ISALIGNED(array) ? "not aligned in memory"
+                                                 : "not in native byte order",
+                     name, name);
+        return -1;
+    }
+    return 0;
+}
+
+PyArrayObject *parameter_values(PyObject *object, const char *name, const bd_shape *shape, int type_num)
+{
+    if (check_parameter(object, name))
+        return NULL;
+    PyArrayObject *array = (PyArrayObject *)object;
+    if (PyArray_TYPE(array) != type_num) {
+        PyErr_Format(PyExc_TypeError, "%s is %S, but the other parameters of this layer are %s", name,
+                     (PyObject *)PyArray_DESCR(array), type_num == NPY_FLOAT ? "float32" : "float64");
+        return NULL;
+    }
+    bool same = PyArray_NDIM(array) == shape->ndim;
+    for (int i = 0; same && i < shape->ndim; i++)
+        same = PyArray_DIM(array, i) == shape->dim[i];
+    if (!same) {
+        PyObject *got = PyObject_GetAttrString(object, "shape");
+        PyObject *expected = PyTuple_New(shape->ndim);
+        for (int i = 0; expected && i < shape->ndim; i++)
+            PyTuple_SET_ITEM(expected, i, PyLong_FromLongLong(shape->dim[i]));
+        if (got && expected)
+            PyErr_Format(PyExc_ValueError, "%s has shape %S, expected %S", name, got, expected);
+        Py_XDECREF(got);
+        Py_XDECREF(expected);
+        return NULL;
+    }
+    return (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type_num),
+                                              NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSUREARRAY);
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+int parse_int(PyObject *object, const char *name, int64_t *value)
+{
+    if (PyBool_Check(object) || PyArray_IsScalar(object, Bool) || !PyIndex_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an integer, got %s", name, Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    PyObject *number = PyNumber_Index(object);
+    if (!number)
+        return -1;
+    const long long result = PyLong_AsLongLong(number);
+    Py_DECREF(number);
+    if (result == -1 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError))
+            PyErr_Format(PyExc_OverflowError, "%s does not fit 64 bits", name);
+        return -1;
+    }
+    *value = result;
+    return 0;
+}
+
+int parse_real(PyObject *object, const char *name, double *value)
+{
+    const bool number = PyFloat_Check(object) || PyLong_Check(object) || PyArray_IsScalar(object, Number) ||
+                        (PyArray_Check(object) && PyArray_NDIM((PyArrayObject *)object) == 0 &&
+                         is_real(PyArray_TYPE((PyArrayObject *)object)));
+
+    if (!number || PyBool_Check(object) || PyArray_IsScalar(object, ComplexFloating)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a number, got %s", name, Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    *value = PyFloat_AsDouble(object);
+    return *value == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int parse_init(PyObject *object, const char *name, double *value)
+{
+    if (!PyUnicode_Check(object))
+        return parse_real(object, name, value);
+    if (PyUnicode_CompareWithASCIIString(object, "he") == 0)
+        *value = BD_INIT_HE;
+    else if (PyUnicode_CompareWithASCIIString(object, "xavier") == 0)
+        *value = BD_INIT_XAVIER;
+    else {
+        PyErr_Format(PyExc_ValueError, "%s must be \"he\", \"xavier\" or a standard deviation, got %R", name, object);
+        return -1;
+    }
+    return 0;
+}
+
+/* "lr = -1: expected above 0 and at most 1e+30" */
+static void raise_range(const bd_hyper_spec *spec, PyObject *given, const char *owner)
+{
+    char low[60], high[60] = "";
+
+    snprintf(low, sizeof low, "%s %g", spec->above ? "above" : "at least", spec->min);
+    if (spec->max < 1e14)
+        snprintf(high, sizeof high, " and %s %g", spec->below ? "below" : "at most", spec->max);
+    PyErr_Format(PyExc_ValueError, "%s: %s = %R is out of range: expected a finite number %s%s", owner, spec->name,
+                 given, low, high);
+}
+
+int parse_hyper(PyObject *tuple, const bd_hyper_spec *spec, bd_value *value, const char *owner)
+{
+    const int count = bd_hyper_count(spec);
+    bd_detail detail;
+
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != count) {
+        PyErr_Format(PyExc_TypeError, "%s takes %d hyper-parameters", owner, count);
+        return -1;
+    }
+    for (int i = 0; i < count; i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        int failed;
+        if (spec[i].type == BD_INT)
+            failed = parse_int(item, spec[i].name, &value[i].i);
+        else if (spec[i].type == BD_INIT)
+            failed = parse_init(item, spec[i].name, &value[i].f);
+        else
+            failed = parse_real(item, spec[i].name, &value[i].f);
+        if (!failed && spec[i].type == BD_INIT && !PyUnicode_Check(item) && value[i].f < 0) {
+            raise_range(&spec[i], item, owner); /* the rules are told by name only */
+            failed = -1;
+        }
+        if (failed)
+            return -1;
+    }
+    if (bd_check_hyper(spec, value, &detail)) {
+        raise_range(&spec[detail.where], PyTuple_GET_ITEM(tuple, detail.where), owner);
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *hyper_value(const bd_hyper_spec *spec, bd_value value)
+{
+    if (spec->type == BD_INT)
+        return PyLong_FromLongLong(value.i);
+    if (spec->type == BD_INIT && value.f == BD_INIT_HE)
+        return PyUnicode_FromString("he");
+    if (spec->type == BD_INIT && value.f == BD_INIT_XAVIER)
+        return PyUnicode_FromString("xavier");
+    return PyFloat_FromDouble(value.f);
+}
+
+/* ---------------------------------------------------------------- targets */
+
+/* The class of each row, if every row is 0 but for a single 1; NULL without an exception if not. */
+static PyArrayObject *classes_of_one_hot(PyArrayObject *rows)
+{
+    npy_intp n = PyArray_DIM(rows, 0);
+    const npy_intp c = PyArray_DIM(rows, 1);
+    const bool single = PyArray_TYPE(rows) == NPY_FLOAT;
+    const float *f = PyArray_DATA(rows);
+    const double *d = PyArray_DATA(rows);
+    PyArrayObject *classes = (PyArrayObject *)PyArray_SimpleNew(1, &n, NPY_INT64);
+
+    if (!classes)
+        return NULL;
+    int64_t *class = PyArray_DATA(classes);
+    for (npy_intp i = 0; i < n; i++) {
+        class[i] = -1;
+        for (npy_intp j = 0; j < c; j++) {
+            const double value = single ? (double)f[i * c + j] : d[i * c + j];
+            if (value == 1 && class[i] < 0)
+                class[i] = j;
+            else if (value != 0)
+                goto no;
+        }
+        if (class[i] < 0)
+            goto no;
+    }
+    return classes;
+no:
+    Py_DECREF(classes);
+    return NULL;
+}
+
+static int refuse_target(const bd_layer *loss, PyArrayObject *array, PyObject *type, const char *wanted, bd_size n,
+                         bd_size width)
+{
+    PyObject *shape = PyObject_GetAttrString((PyObject *)array, "shape");
+
+    if (shape)
+        PyErr_Format(type, "t has shape %S and dtype %S, but %s needs %s (here N = %lld, C = %lld)", shape,
+                     (PyObject *)PyArray_DESCR(array), loss->kind->name, wanted, (long long)n, (long long)width);
+    Py_XDECREF(shape);
+    return -1;
+}
+
+static int take_labels(target_in *in, PyArrayObject *given)
+{
+    in->array = (PyArrayObject *)PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64),
+                                                   NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED |
+                                                       NPY_ARRAY_ENSUREARRAY | NPY_ARRAY_FORCECAST);
+    if (!in->array)
+        return -1;
+    in->target.index = PyArray_DATA(in->array);
+    return 0;
+}
+
+static int take_rows(target_in *in, PyObject *object, const bd_layer *loss, bd_size width, bd_dtype dtype)
+{
+    in->array = intake(object, "t", type_num_of(dtype));
+    if (!in->array)
+        return -1;
+    if (loss->kind->flags & BD_CLASS_TARGET) {
+        PyArrayObject *classes = classes_of_one_hot(in->array);
+        if (!classes && PyErr_Occurred())
+            return -1;
+        if (classes) {
+            Py_SETREF(in->array, classes);
+            in->target.index = PyArray_DATA(in->array);
+            return 0;
+        }
+    }
+    in->target = (bd_target){.rows = PyArray_DATA(in->array), .width = width};
+    return 0;
+}
+
+int intake_target(target_in *in, PyObject *object, const bd_layer *loss, bd_size n, bd_size width, bd_dtype dtype)
+{
+    const bool classes = loss->kind->flags & BD_CLASS_TARGET;
+    const char *wanted = classes ? "integer labels (N,) or (N, 1), or rows of weights (N, C)" : "rows of numbers (N, C)";
+    bd_detail detail;
+    int failed = -1;
+
+    *in = (target_in){0};
+    PyArrayObject *given = (PyArrayObject *)PyArray_FROM_O(object);
+    if (!given)
+        return -1;
+    const int type = PyArray_TYPE(given), ndim = PyArray_NDIM(given);
+    const bool whole = type == NPY_BOOL || PyTypeNum_ISINTEGER(type);
+    if (!is_real(type)) {
+        failed = refuse_target(loss, given, PyExc_TypeError, wanted, n, width);
+        goto done;
+    }
+    if (refuse_mask(given, "t"))
+        goto done;
+    if (ndim == 0) {
+        failed = refuse_target(loss, given, PyExc_ValueError, wanted, n, width);
+        goto done;
+    }
+    if (PyArray_DIM(given, 0) != n) {
+        PyErr_Format(PyExc_ValueError, "x has %lld samples, but t has %lld", (long long)n,
+                     (long long)PyArray_DIM(given, 0));
+        goto done;
+    }
+    bd_size columns = 1;
+    for (int i = 1; i < ndim; i++)
+        columns *= PyArray_DIM(given, i);
+
+    if (classes && whole && (ndim == 1 || (ndim == 2 && columns == 1)))
+        failed = take_labels(in, given);
+    else if (ndim >= 2 && columns == width && (ndim == 2 || !classes))
+        failed = take_rows(in, (PyObject *)given, loss, width, dtype);
+    else
+        failed = refuse_target(loss, given, classes && ndim == 1 ? PyExc_TypeError : PyExc_ValueError, wanted, n, width);
+    if (!failed) {
+        const bd_status status = bd_check_target(loss, &in->target, n, width, dtype, &detail);
+        if (status) {
+            raise_status(status, &detail, NULL);
+            failed = -1;
+        }
+    }
+done:
+    Py_DECREF(given);
+    if (failed)
+        Py_CLEAR(in->array);
+    return failed;
+}

@@ -1,0 +1,491 @@
+/* The functions of badak._core: the book's functions, optimiser updates, numerical gradients, and facts. */
+#include <math.h>
+
+#include "../kernels/kernels.h"
+#include "bind.h"
+
+/* ---------------------------------------------------------------- element by element */
+
+typedef void (*map_f32)(float *, const float *, bd_size);
+typedef void (*map_f64)(double *, const double *, bd_size);
+
+static int find_map(const char *name, map_f32 *single, map_f64 *doubled)
+{
+    const bd_kernels_f32 *s = bd_kernels(BD_F32);
+    const bd_kernels_f64 *d = bd_kernels(BD_F64);
+    const struct {
+        const char *name;
+        map_f32 s;
+        map_f64 d;
+    } map[] = {{"sigmoid", s->sigmoid, d->sigmoid}, {"tanh", s->tanh, d->tanh}, {"relu", s->relu, d->relu},
+               {"exp", s->exp, d->exp},             {"log", s->log, d->log}};
+
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+        if (!strcmp(name, map[i].name)) {
+            *single = map[i].s;
+            *doubled = map[i].d;
+            return 0;
+        }
+    PyErr_Format(PyExc_ValueError, "there is no function \"%s\"", name);
+    return -1;
+}
+
+/* An array like x for a result; 0-d results leave as scalars (PyArray_Return). */
+static PyObject *apply(PyObject *module, PyObject *args)
+{
+    const char *name;
+    PyObject *object;
+    map_f32 single;
+    map_f64 doubled;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sO:apply", &name, &object) || find_map(name, &single, &doubled))
+        return NULL;
+    PyArrayObject *x = intake(object, "x", ANY_FLOAT);
+    if (!x)
+        return NULL;
+    PyArrayObject *out = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x));
+    if (out) {
+        const bd_size count = PyArray_SIZE(x);
+        Py_BEGIN_ALLOW_THREADS
+        if (PyArray_TYPE(x) == NPY_FLOAT)
+            single(PyArray_DATA(out), PyArray_DATA(x), count);
+        else
+            doubled(PyArray_DATA(out), PyArray_DATA(x), count);
+        Py_END_ALLOW_THREADS
+    }
+    Py_DECREF(x);
+    return out ? PyArray_Return(out) : NULL;
+}
+
+static PyObject *softmax(PyObject *module, PyObject *object)
+{
+    (void)module;
+    PyArrayObject *x = intake(object, "x", ANY_FLOAT), *out = NULL;
+    if (!x)
+        return NULL;
+    const int ndim = PyArray_NDIM(x);
+    if (ndim == 0 || PyArray_DIM(x, ndim - 1) == 0) {
+        PyErr_SetString(PyExc_ValueError, "x needs at least one axis, and a last axis that is not empty");
+        goto done;
+    }
+    if (!(out = (PyArrayObject *)PyArray_SimpleNew(ndim, PyArray_DIMS(x), PyArray_TYPE(x))))
+        goto done;
+    const bd_size c = PyArray_DIM(x, ndim - 1), n = PyArray_SIZE(x) / c;
+    Py_BEGIN_ALLOW_THREADS
+    if (PyArray_TYPE(x) == NPY_FLOAT)
+        ((const bd_kernels_f32 *)bd_kernels(BD_F32))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
+    else
+        ((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
+    Py_END_ALLOW_THREADS
+done:
+    Py_DECREF(x);
+    return (PyObject *)out;
+}
+
+/* ---------------------------------------------------------------- losses of arrays */
+
+static PyObject *cross_entropy(PyObject *module, PyObject *args)
+{
+    PyObject *y_object, *t_object;
+    double eps, loss;
+    target_in target;
+    bd_shape shape;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOd:cross_entropy", &y_object, &t_object, &eps))
+        return NULL;
+    PyArrayObject *y = intake(y_object, "y", ANY_FLOAT);
+    if (!y || shape_of(y, "y", 2, &shape))
+        goto fail;
+    const bd_size n = shape.dim[0], c = bd_features(&shape);
+    const bd_dtype dtype = PyArray_TYPE(y) == NPY_FLOAT ? BD_F32 : BD_F64;
+    if (n == 0 || c == 0) {
+        PyErr_SetString(PyExc_ValueError, "y has no samples or no classes: the mean over them does not exist");
+        goto fail;
+    }
+    for (bd_size i = 0; i < n * c; i++) {
+        const double value = dtype == BD_F32 ? (double)((float *)PyArray_DATA(y))[i] : ((double *)PyArray_DATA(y))[i];
+        if (value < 0) { /* NaN propagates */
+            char number[32];
+            PyOS_snprintf(number, sizeof number, "%g", value);
+            PyErr_Format(PyExc_ValueError, "y holds %s: probabilities are not negative (are these scores? softmax them)",
+                         number);
+            goto fail;
+        }
+    }
+    const bd_layer loss_layer = {.kind = &bd_softmax_with_loss};
+    if (intake_target(&target, t_object, &loss_layer, n, c, dtype))
+        goto fail;
+    loss = dtype == BD_F32 ? bd_cross_entropy_f32(PyArray_DATA(y), &target.target, n, c, eps)
+                           : bd_cross_entropy_f64(PyArray_DATA(y), &target.target, n, c, eps);
+    Py_DECREF(target.array);
+    Py_DECREF(y);
+    return PyFloat_FromDouble(loss);
+fail:
+    Py_XDECREF(y);
+    return NULL;
+}
+
+static PyObject *squared_distance(PyObject *module, PyObject *args)
+{
+    PyObject *y_object, *t_object, *result = NULL;
+    PyArrayObject *y, *t = NULL;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:squared_distance", &y_object, &t_object))
+        return NULL;
+    if (!(y = intake(y_object, "y", ANY_FLOAT)) || !(t = intake(t_object, "t", PyArray_TYPE(y))))
+        goto done;
+    if (!PyArray_SAMESHAPE(y, t)) {
+        PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"), *ts = PyObject_GetAttrString((PyObject *)t, "shape");
+        if (ys && ts)
+            PyErr_Format(PyExc_ValueError, "y has shape %S, but t has shape %S: they must be the same", ys, ts);
+        Py_XDECREF(ys);
+        Py_XDECREF(ts);
+        goto done;
+    }
+    result = PyFloat_FromDouble(PyArray_TYPE(y) == NPY_FLOAT
+                                    ? bd_squared_distance_f32(PyArray_DATA(y), PyArray_DATA(t), PyArray_SIZE(y))
+                                    : bd_squared_distance_f64(PyArray_DATA(y), PyArray_DATA(t), PyArray_SIZE(y)));
+done:
+    Py_XDECREF(y);
+    Py_XDECREF(t);
+    return result;
+}
+
+/* ---------------------------------------------------------------- optimisers on single arrays */
+
+/* A contiguous work array for one that may lie in any way; changes go back when it is resolved. */
+static PyArrayObject *in_place(PyObject *object, const char *name, int type_num)
+{
+    if (check_parameter(object, name))
+        return NULL;
+    if (type_num != ANY_FLOAT && PyArray_TYPE((PyArrayObject *)object) != type_num) {
+        PyErr_Format(PyExc_TypeError, "%s has another dtype than its parameter", name);
+        return NULL;
+    }
+    return (PyArrayObject *)PyArray_FromArray((PyArrayObject *)object, NULL,
+                                              NPY_ARRAY_CARRAY | NPY_ARRAY_WRITEBACKIFCOPY | NPY_ARRAY_ENSUREARRAY);
+}
+
+static int finish_in_place(PyArrayObject *array, bool commit)
+{
+    int failed = 0;
+
+    if (!array)
+        return 0;
+    if (commit)
+        failed = PyArray_ResolveWritebackIfCopy(array) < 0;
+    else
+        PyArray_DiscardWritebackIfCopy(array);
+    Py_DECREF(array);
+    return failed;
+}
+
+/* One parameter of an update, ready to be computed. */
+typedef struct {
+    PyArrayObject *p, *g, *state[BD_MAX_STATE];
+    void *state_data[BD_MAX_STATE];
+} update_item;
+
+static int prepare_item(update_item *item, const bd_optimizer_kind *kind, PyObject *p, PyObject *g, PyObject *states)
+{
+    const int state_count = bd_state_count(kind);
+
+    if (!PyTuple_Check(states) || PyTuple_GET_SIZE(states) != state_count) {
+        PyErr_Format(PyExc_ValueError, "%s keeps %d arrays for each parameter", kind->name, state_count);
+        return -1;
+    }
+    if (!(item->p = in_place(p, "a parameter", ANY_FLOAT)) ||
+        !(item->g = intake(g, "a gradient", PyArray_TYPE(item->p))))
+        return -1;
+    if (!PyArray_SAMESHAPE(item->p, item->g)) {
+        PyObject *ps = PyObject_GetAttrString(p, "shape"), *gs = PyObject_GetAttrString((PyObject *)item->g, "shape");
+        if (ps && gs)
+            PyErr_Format(PyExc_ValueError, "a parameter has shape %S, but its gradient has shape %S", ps, gs);
+        Py_XDECREF(ps);
+        Py_XDECREF(gs);
+        return -1;
+    }
+    for (int i = 0; i < state_count; i++) {
+        item->state[i] = in_place(PyTuple_GET_ITEM(states, i), kind->state[i], PyArray_TYPE(item->p));
+        if (!item->state[i])
+            return -1;
+        if (!PyArray_SAMESHAPE(item->p, item->state[i])) {
+            PyErr_Format(PyExc_ValueError, "%s has another shape than its parameter", kind->state[i]);
+            return -1;
+        }
+        item->state_data[i] = PyArray_DATA(item->state[i]);
+    }
+    return 0;
+}
+
+/* All parameters are checked before the first is changed. */
+static PyObject *update(PyObject *module, PyObject *args)
+{
+    const char *name;
+    PyObject *hyper, *params, *grads, *states;
+    long long t;
+    bd_optimizer optimizer;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sOO!O!O!L:update", &name, &hyper, &PyList_Type, &params, &PyList_Type, &grads,
+                          &PyList_Type, &states, &t))
+        return NULL;
+    optimizer.kind = bd_find_optimizer(name);
+    if (!optimizer.kind)
+        return PyErr_Format(PyExc_ValueError, "there is no optimiser \"%s\"", name);
+    if (parse_hyper(hyper, optimizer.kind->hyper, optimizer.hyper, name))
+        return NULL;
+    const Py_ssize_t count = PyList_GET_SIZE(params);
+    if (PyList_GET_SIZE(grads) != count || PyList_GET_SIZE(states) != count || t < 1)
+        return PyErr_Format(PyExc_ValueError, "one gradient and one tuple of states for each parameter; t counts from 1");
+    update_item *item = PyMem_Calloc((size_t)count + 1, sizeof *item);
+    if (!item)
+        return PyErr_NoMemory();
+
+    bool ready = true, failed = false;
+    for (Py_ssize_t i = 0; i < count && ready; i++)
+        ready = !prepare_item(&item[i], optimizer.kind, PyList_GET_ITEM(params, i), PyList_GET_ITEM(grads, i),
+                              PyList_GET_ITEM(states, i));
+    for (Py_ssize_t i = 0; i < count && ready; i++) {
+        const bd_dtype dtype = PyArray_TYPE(item[i].p) == NPY_FLOAT ? BD_F32 : BD_F64;
+        optimizer.kind->update[dtype](PyArray_DATA(item[i].p), PyArray_DATA(item[i].g), item[i].state_data,
+                                      PyArray_SIZE(item[i].p), optimizer.hyper, t, bd_kernels(dtype));
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        failed |= finish_in_place(item[i].p, ready);
+        for (int j = 0; j < BD_MAX_STATE; j++)
+            failed |= finish_in_place(item[i].state[j], ready);
+        Py_XDECREF(item[i].g);
+    }
+    PyMem_Free(item);
+    return ready && !failed ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *check_optimizer(PyObject *module, PyObject *args)
+{
+    const char *name;
+    PyObject *hyper;
+    bd_value value[BD_MAX_HYPER];
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sO:check_optimizer", &name, &hyper))
+        return NULL;
+    const bd_optimizer_kind *kind = bd_find_optimizer(name);
+    if (!kind)
+        return PyErr_Format(PyExc_ValueError, "there is no optimiser \"%s\"", name);
+    return parse_hyper(hyper, kind->hyper, value, name) ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *describe_optimizers(PyObject *module, PyObject *unused)
+{
+    PyObject *all = PyDict_New();
+
+    (void)module;
+    (void)unused;
+    for (const bd_optimizer_kind *const *kind = bd_optimizer_kinds; all && *kind; kind++) {
+        PyObject *hyper = PyList_New(0), *state = PyList_New(0), *one = NULL;
+        for (int i = 0; hyper && i < bd_hyper_count((*kind)->hyper); i++) {
+            PyObject *item = Py_BuildValue("sd", (*kind)->hyper[i].name, (*kind)->hyper[i].fallback);
+            if (!item || PyList_Append(hyper, item))
+                Py_CLEAR(hyper);
+            Py_XDECREF(item);
+        }
+        for (int i = 0; state && i < bd_state_count(*kind); i++) {
+            PyObject *item = PyUnicode_FromString((*kind)->state[i]);
+            if (!item || PyList_Append(state, item))
+                Py_CLEAR(state);
+            Py_XDECREF(item);
+        }
+        if (hyper && state)
+            one = Py_BuildValue("{sOsO}", "hyper", hyper, "state", state);
+        if (!one || PyDict_SetItemString(all, (*kind)->name, one))
+            Py_CLEAR(all);
+        Py_XDECREF(one);
+        Py_XDECREF(hyper);
+        Py_XDECREF(state);
+    }
+    return all;
+}
+
+/* ---------------------------------------------------------------- numerical derivatives of Python functions */
+
+static int call_scalar(PyObject *f, PyObject *argument, double *value)
+{
+    PyObject *result = PyObject_CallOneArg(f, argument);
+    int failed = 0;
+
+    if (!result)
+        return -1;
+    if (PyFloat_Check(result)) {
+        *value = PyFloat_AS_DOUBLE(result);
+    } else if (PyArray_Check(result) && PyArray_SIZE((PyArrayObject *)result) != 1) {
+        PyErr_Format(PyExc_ValueError, "f must return one number, got an array of %zd",
+                     (Py_ssize_t)PyArray_SIZE((PyArrayObject *)result));
+        failed = -1;
+    } else if (PyArray_Check(result)) {
+        PyObject *number = PyArray_ToScalar(PyArray_DATA((PyArrayObject *)result), (PyArrayObject *)result);
+        failed = number ? parse_real(number, "the result of f", value) : -1;
+        Py_XDECREF(number);
+    } else {
+        failed = parse_real(result, "the result of f", value);
+    }
+    Py_DECREF(result);
+    return failed;
+}
+
+/* Element `at` of a float array of any layout. */
+static double get_element(const void *at, bd_dtype dtype)
+{
+    return dtype == BD_F32 ? (double)*(const float *)at : *(const double *)at;
+}
+
+static void set_element(void *at, bd_dtype dtype, double value)
+{
+    if (dtype == BD_F32)
+        *(float *)at = (float)value;
+    else
+        *(double *)at = value;
+}
+
+/* Did f resize x, or change its type, under our hands? */
+static bool moved_away(PyArrayObject *x, const void *data, npy_intp size)
+{
+    return PyArray_DATA(x) != data || PyArray_SIZE(x) != size ||
+           (PyArray_TYPE(x) != NPY_FLOAT && PyArray_TYPE(x) != NPY_DOUBLE);
+}
+
+/* (f(x + h) - f(x - h)) / 2h for every element, x changed in place and restored to the bit, also when f raises. */
+static PyObject *numerical_gradient(PyObject *module, PyObject *args)
+{
+    PyObject *f, *object;
+    double h;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOd:numerical_gradient", &f, &object, &h))
+        return NULL;
+    if (!PyCallable_Check(f))
+        return PyErr_Format(PyExc_TypeError, "f must be callable, got %s", Py_TYPE(f)->tp_name);
+    if (check_parameter(object, "x"))
+        return NULL;
+    if (!(h > 0) || isinf(h))
+        return PyErr_Format(PyExc_ValueError, "h must be a positive finite number");
+    PyArrayObject *x = (PyArrayObject *)object;
+    const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
+    PyArrayObject *gradient = (PyArrayObject *)PyArray_NewLikeArray(x, NPY_CORDER, NULL, 0);
+    PyArrayIterObject *it = gradient ? (PyArrayIterObject *)PyArray_IterNew(object) : NULL;
+    if (!it) {
+        Py_XDECREF(gradient);
+        return NULL;
+    }
+    const void *data = PyArray_DATA(x);
+    const size_t size = bd_dtype_size(dtype);
+    bool failed = false;
+
+    for (npy_intp i = 0; i < it->size && !failed; i++) {
+        double before, right = 0, left = 0;
+        char kept[sizeof(double)];
+        memcpy(kept, it->dataptr, size);
+        before = get_element(it->dataptr, dtype);
+        set_element(it->dataptr, dtype, before + h);
+        failed = call_scalar(f, object, &right) || moved_away(x, data, it->size);
+        if (!failed) {
+            set_element(it->dataptr, dtype, before - h);
+            failed = call_scalar(f, object, &left) || moved_away(x, data, it->size);
+        }
+        if (moved_away(x, data, it->size)) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_RuntimeError, "f changed the memory of x");
+            break;
+        }
+        memcpy(it->dataptr, kept, size);
+        if (!failed)
+            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / (2 * h));
+        PyArray_ITER_NEXT(it);
+    }
+    Py_DECREF(it);
+    if (failed || PyErr_Occurred())
+        Py_CLEAR(gradient);
+    return (PyObject *)gradient;
+}
+
+/* f(h) of Python, returning the value or a pair (value, how far it really went). */
+static bool python_probe(void *context, double h, double *value, double *moved)
+{
+    PyObject *step = PyFloat_FromDouble(h), *result = NULL;
+    bool good = false;
+
+    *moved = h;
+    if (step)
+        result = PyObject_CallOneArg(context, step);
+    if (result && PyTuple_Check(result))
+        good = PyArg_ParseTuple(result, "dd", value, moved);
+    else if (result)
+        good = !parse_real(result, "the result of f", value);
+    Py_XDECREF(step);
+    Py_XDECREF(result);
+    return good;
+}
+
+static PyObject *derivative(PyObject *module, PyObject *args)
+{
+    PyObject *f;
+    double scale, eps, rtol;
+    bd_derivative_result r;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Oddd:derivative", &f, &scale, &eps, &rtol))
+        return NULL;
+    if (!bd_derivative(&r, python_probe, f, scale, eps, rtol))
+        return NULL;
+    return Py_BuildValue("dddiddOO", r.value, r.uncertainty, r.step, r.evaluations, r.left, r.right,
+                         r.finite ? Py_True : Py_False, r.one_sided ? Py_True : Py_False);
+}
+
+/* ---------------------------------------------------------------- facts */
+
+static PyObject *isa(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyUnicode_FromString(bd_isa());
+}
+
+static PyObject *isa_names(PyObject *module, PyObject *unused)
+{
+    PyObject *list = PyList_New(0);
+
+    (void)module;
+    (void)unused;
+    for (const char *const *name = bd_isa_names(); list && *name; name++) {
+        PyObject *item = PyUnicode_FromString(*name);
+        if (!item || PyList_Append(list, item))
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+PyMethodDef function_methods[] = {
+    {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
+    {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
+    {"cross_entropy", cross_entropy, METH_VARARGS,
+     "cross_entropy(y, t, eps, /)\n--\n\nMean over the rows of -sum(t log(y + eps))."},
+    {"squared_distance", squared_distance, METH_VARARGS, "squared_distance(y, t, /)\n--\n\nSum of (y - t)^2."},
+    {"update", update, METH_VARARGS,
+     "update(kind, hyper, params, grads, states, t, /)\n--\n\nOne optimiser step on lists of arrays, in place."},
+    {"check_optimizer", check_optimizer, METH_VARARGS,
+     "check_optimizer(kind, hyper, /)\n--\n\nRaises unless the hyper-parameters are in range."},
+    {"numerical_gradient", numerical_gradient, METH_VARARGS,
+     "numerical_gradient(f, x, h, /)\n--\n\nCentral differences; x is changed in place and restored."},
+    {"derivative", derivative, METH_VARARGS,
+     "derivative(f, scale, eps, rtol, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, right, "
+     "finite, one_sided)."},
+    {"layer_kinds", describe_kinds, METH_NOARGS, "layer_kinds()\n--\n\nThe descriptors, as dictionaries."},
+    {"optimizer_kinds", describe_optimizers, METH_NOARGS, "optimizer_kinds()\n--\n\nThe optimisers, likewise."},
+    {"isa", isa, METH_NOARGS, "isa()\n--\n\nThe instruction set whose kernels are in use."},
+    {"isa_names", isa_names, METH_NOARGS, "isa_names()\n--\n\nThose that this processor can run, best last."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,635 @@
+/* _core.Layer: a layer kind with its hyper-parameters, immutable; and _core.Saved: what its forward keeps for its
+ * backward. In Python terms:
+ *
+ *     layer = _core.Layer("Affine", (50, "he"))                 # kind, hyper-parameters in the kind's order
+ *     out, saved = layer.forward((x,), (W, b), target, training)
+ *     (dx,), (dW, db) = layer.backward(saved, dout, (W, b))
+ *
+ * A Layer holds no array, so it can serve any number of calls and threads at once.
+ */
+#include "bind.h"
+
+typedef struct {
+    PyObject_HEAD
+    bd_layer layer;
+    PyObject *children; /* tuple of Layer */
+} LayerObject;
+
+typedef struct {
+    PyObject_HEAD
+    const bd_layer_kind *kind;
+    bd_dtype dtype;
+    bd_form form;
+    bd_shape shape[BD_MAX_INPUT];
+    PyArrayObject *input[BD_MAX_INPUT];
+    PyArrayObject *out, *keep, *keep_index; /* NULL where the kind keeps none */
+    target_in target;
+    bool training;
+} SavedObject;
+
+/* Below this many multiply-adds a call is shorter than handing over the GIL is worth (about 10 us). */
+enum { WORTH_RELEASING = 100000 };
+
+/* ---------------------------------------------------------------- making one */
+
+static PyObject *layer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"kind", "hyper", "children", NULL};
+    const char *name;
+    PyObject *hyper, *children = NULL;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!|O!:Layer", names, &name, &PyTuple_Type, &hyper, &PyTuple_Type,
+                                     &children))
+        return NULL;
+    const bd_layer_kind *kind = bd_find_layer(name);
+    if (!kind)
+        return PyErr_Format(PyExc_ValueError, "there is no layer kind \"%s\"", name);
+    const Py_ssize_t count = children ? PyTuple_GET_SIZE(children) : 0;
+    if (count && !kind->branches)
+        return PyErr_Format(PyExc_ValueError, "%s takes no children", name);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!PyObject_TypeCheck(PyTuple_GET_ITEM(children, i), type))
+            return PyErr_Format(PyExc_TypeError, "child %zd is not a _core.Layer", i);
+    LayerObject *self = (LayerObject *)type->tp_alloc(type, 0);
+    if (!self)
+        return NULL;
+    self->layer.kind = kind;
+    self->children = children ? Py_NewRef(children) : PyTuple_New(0);
+    if (!self->children || parse_hyper(hyper, kind->hyper, self->layer.hyper, kind->name)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void layer_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Py_XDECREF(((LayerObject *)object)->children);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+const bd_layer *layer_of(PyObject *object)
+{
+    return &((LayerObject *)object)->layer;
+}
+
+PyObject *children_of(PyObject *object)
+{
+    return ((LayerObject *)object)->children;
+}
+
+static PyObject *layer_repr(PyObject *object)
+{
+    const bd_layer *layer = layer_of(object);
+    PyObject *hyper = PyObject_GetAttrString(object, "hyper");
+    PyObject *text = hyper ? PyUnicode_FromFormat("_core.Layer(\"%s\", %R)", layer->kind->name, hyper) : NULL;
+
+    Py_XDECREF(hyper);
+    return text;
+}
+
+/* ---------------------------------------------------------------- taking the arguments of a call */
+
+static void drop_arrays(PyArrayObject *array[], int count)
+{
+    for (int i = 0; i < count; i++)
+        Py_CLEAR(array[i]);
+}
+
+/* A scalar bias (book: chapter 7) stands for an array of that value. */
+static bool is_scalar(PyObject *object)
+{
+    return PyArray_IsAnyScalar(object) || (PyArray_Check(object) && PyArray_NDIM((PyArrayObject *)object) == 0);
+}
+
+static PyArrayObject *filled(PyObject *scalar, const char *name, const bd_shape *shape, bd_dtype dtype)
+{
+    double value;
+    if (parse_real(scalar, name, &value))
+        return NULL;
+    PyArrayObject *array = new_array(shape, dtype);
+    PyObject *number = PyFloat_FromDouble(value);
+    if (array && (!number || PyArray_FillWithScalar(array, number)))
+        Py_CLEAR(array);
+    Py_XDECREF(number);
+    return array;
+}
+
+static int check_count(PyObject *tuple, int count, const char *what, const bd_layer_kind *kind)
+{
+    if (PyTuple_Check(tuple) && PyTuple_GET_SIZE(tuple) == count)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s takes a tuple of %d %s", kind->name, count, what);
+    return -1;
+}
+
+/* The type that a call runs in: that of the parameters, or else of the inputs. */
+static int dtype_for(const bd_layer_kind *kind, PyObject *inputs, PyObject *params, bd_dtype *dtype)
+{
+    if (kind->param[0].name) {
+        PyObject *first = PyTuple_GET_ITEM(params, 0);
+        if (check_parameter(first, kind->param[0].name))
+            return -1;
+        const int found = dtype_of((PyArrayObject *)first);
+        *dtype = (bd_dtype)found;
+        return found < 0 ? -1 : 0;
+    }
+    *dtype = BD_F32;
+    for (int i = 0; i < kind->inputs; i++) {
+        PyArrayObject *x = (PyArrayObject *)PyTuple_GET_ITEM(inputs, i);
+        if (!PyArray_Check((PyObject *)x) || PyArray_TYPE(x) != NPY_FLOAT)
+            *dtype = BD_F64;
+    }
+    return 0;
+}
+
+/* Does the first parameter fit x? Said of x, because that is what is new in this call. */
+static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *params, PyArrayObject *x)
+{
+    if (!layer->kind->param[0].name)
+        return 0;
+    PyArrayObject *first = (PyArrayObject *)PyTuple_GET_ITEM(params, 0);
+    const bd_shape *expected = &form->param[0];
+    bool fits = PyArray_NDIM(first) == expected->ndim;
+    for (int i = 0; fits && i < expected->ndim; i++)
+        fits = PyArray_DIM(first, i) == expected->dim[i];
+    if (fits)
+        return 0;
+    PyObject *x_shape = PyObject_GetAttrString((PyObject *)x, "shape");
+    PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape");
+    if (x_shape && shape)
+        PyErr_Format(PyExc_ValueError, "x of shape %S does not fit this %s, whose %s has shape %S: got %lld, expected %lld inputs",
+                     x_shape, layer->kind->name, layer->kind->param[0].name, shape, (long long)form->fan_in,
+                     (long long)(PyArray_NDIM(first) ? PyArray_DIM(first, 0) : 0));
+    Py_XDECREF(x_shape);
+    Py_XDECREF(shape);
+    return -1;
+}
+
+static int take_params(const bd_layer_kind *kind, const bd_form *form, PyObject *params, bd_dtype dtype,
+                       PyArrayObject *array[BD_MAX_PARAM])
+{
+    for (int i = 0; i < bd_array_count(kind->param, BD_MAX_PARAM); i++) {
+        PyObject *given = PyTuple_GET_ITEM(params, i);
+        array[i] = is_scalar(given) ? filled(given, kind->param[i].name, &form->param[i], dtype)
+                                    : parameter_values(given, kind->param[i].name, &form->param[i], type_num_of(dtype));
+        if (!array[i])
+            return -1;
+    }
+    return 0;
+}
+
+static PyArrayObject *flat_array(bd_size count, int type_num)
+{
+    npy_intp dim = (npy_intp)count;
+    return (PyArrayObject *)PyArray_SimpleNew(1, &dim, type_num);
+}
+
+static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, const bd_io *io, const bd_form *form)
+{
+    if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
+        Py_BEGIN_ALLOW_THREADS
+        f(layer, io);
+        Py_END_ALLOW_THREADS
+    } else {
+        f(layer, io);
+    }
+}
+
+/* ---------------------------------------------------------------- forward */
+
+static SavedObject *new_saved(PyTypeObject *layer_type)
+{
+    PyTypeObject *type = state_of_type(layer_type)->saved_type;
+    return (SavedObject *)type->tp_alloc(type, 0);
+}
+
+static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names)
+{
+    const bd_layer *layer = layer_of(object);
+    const bd_layer_kind *kind = layer->kind;
+    PyArrayObject *param[BD_MAX_PARAM] = {0}, *out = NULL;
+    const void *param_data[BD_MAX_PARAM] = {0};
+    SavedObject *saved = NULL;
+    PyObject *result = NULL;
+    bd_detail detail = {0};
+    bd_io io = {0};
+
+    if (count != 4 || (names && PyTuple_GET_SIZE(names)))
+        return PyErr_Format(PyExc_TypeError, "forward takes inputs, params, target, training");
+    PyObject *inputs = args[0], *params = args[1];
+    const int training = PyObject_IsTrue(args[3]);
+    const int param_count = bd_array_count(kind->param, BD_MAX_PARAM);
+    if (training < 0 || check_count(inputs, kind->inputs, "inputs", kind) ||
+        check_count(params, param_count, "parameters", kind))
+        return NULL;
+
+    if (!(saved = new_saved(type)))
+        return NULL;
+    saved->kind = kind;
+    saved->training = training;
+    if (dtype_for(kind, inputs, params, &saved->dtype))
+        goto done;
+    for (int i = 0; i < kind->inputs; i++) {
+        saved->input[i] = intake(PyTuple_GET_ITEM(inputs, i), "x", type_num_of(saved->dtype));
+        if (!saved->input[i] || shape_of(saved->input[i], "x", kind->param[0].name ? 2 : 1, &saved->shape[i]))
+            goto done;
+        io.x[i] = PyArray_DATA(saved->input[i]);
+    }
+    bd_status status = bd_layer_form(layer, saved->shape, &saved->form, &detail);
+    const bd_size n = saved->shape[0].dim[0];
+    if (!status && kind->flags & BD_IS_LOSS && n == 0) {
+        detail.what = "x";
+        status = BD_EMPTY_BATCH;
+    }
+    if (status) {
+        raise_status(status, &detail, kind->name);
+        goto done;
+    }
+    if (check_fit(layer, &saved->form, params, saved->input[0]) ||
+        take_params(kind, &saved->form, params, saved->dtype, param))
+        goto done;
+    if (kind->flags & BD_IS_LOSS && intake_target(&saved->target, args[2], layer, n, bd_features(saved->shape), saved->dtype))
+        goto done;
+
+    out = new_array(&saved->form.out, saved->dtype);
+    saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
+    saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
+    void *work = saved->form.work ? bd_alloc((size_t)saved->form.work * bd_dtype_size(saved->dtype)) : NULL;
+    if (!out || (saved->form.keep && !saved->keep) || (saved->form.keep_index && !saved->keep_index) ||
+        (saved->form.work && !work)) {
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+        bd_free(work);
+        goto done;
+    }
+    for (int i = 0; i < param_count; i++)
+        param_data[i] = PyArray_DATA(param[i]);
+    io.shape = saved->shape;
+    io.out_shape = &saved->form.out;
+    io.out = PyArray_DATA(out);
+    io.param = param_data;
+    io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
+    io.keep_index = saved->keep_index ? PyArray_DATA(saved->keep_index) : NULL;
+    io.work = work;
+    io.target = &saved->target.target;
+    io.kernels = bd_kernels(saved->dtype);
+    io.training = training;
+    run(kind->forward[saved->dtype], layer, &io, &saved->form);
+    bd_free(work);
+
+    /* the caller owns `out` and may change it: what backward reads is a copy */
+    if (kind->flags & BD_KEEP_OUTPUT &&
+        !(saved->out = (PyArrayObject *)PyArray_NewCopy(out, NPY_CORDER)))
+        goto done;
+    PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
+    if (given)
+        result = Py_BuildValue("NO", given, saved);
+done:
+    drop_arrays(param, BD_MAX_PARAM);
+    Py_XDECREF(out);
+    Py_DECREF(saved);
+    return result;
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* Nobody must have reshaped or resized, in place, an array that forward saw. */
+static int check_unchanged(const SavedObject *saved)
+{
+    for (int i = 0; i < saved->kind->inputs; i++) {
+        PyArrayObject *x = saved->input[i];
+        bool same = PyArray_NDIM(x) == saved->shape[i].ndim && PyArray_TYPE(x) == type_num_of(saved->dtype) &&
+                    PyArray_ISCARRAY_RO(x);
+        for (int j = 0; same && j < saved->shape[i].ndim; j++)
+            same = PyArray_DIM(x, j) == saved->shape[i].dim[j];
+        if (!same) {
+            PyErr_SetString(PyExc_RuntimeError, "x changed its shape or dtype between forward and backward");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyArrayObject *intake_dout(const SavedObject *saved, PyObject *object)
+{
+    bd_shape shape;
+    PyArrayObject *dout = intake(object, "dout", type_num_of(saved->dtype));
+
+    if (!dout)
+        return NULL;
+    const bool number = saved->kind->flags & BD_IS_LOSS;
+    if (number ? PyArray_SIZE(dout) == 1
+               : !shape_of(dout, "dout", 0, &shape) && bd_same_shape(&shape, &saved->form.out))
+        return dout;
+    if (!PyErr_Occurred()) {
+        PyObject *got = PyObject_GetAttrString((PyObject *)dout, "shape");
+        PyArrayObject *like = new_array(&saved->form.out, saved->dtype);
+        PyObject *expected = like ? PyObject_GetAttrString((PyObject *)like, "shape") : NULL;
+        if (got && expected)
+            PyErr_Format(PyExc_ValueError, "dout has shape %S, expected %S as the output of forward", got, expected);
+        Py_XDECREF(got);
+        Py_XDECREF(expected);
+        Py_XDECREF(like);
+    }
+    Py_DECREF(dout);
+    return NULL;
+}
+
+static PyObject *tuple_of(PyArrayObject *array[], int count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    for (int i = 0; tuple && i < count; i++)
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef((PyObject *)array[i]));
+    return tuple;
+}
+
+static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names)
+{
+    const bd_layer *layer = layer_of(object);
+    const bd_layer_kind *kind = layer->kind;
+    const int param_count = bd_array_count(kind->param, BD_MAX_PARAM);
+    PyArrayObject *param[BD_MAX_PARAM] = {0}, *dparam[BD_MAX_PARAM] = {0}, *dx[BD_MAX_INPUT] = {0}, *dout = NULL;
+    const void *param_data[BD_MAX_PARAM] = {0};
+    void *dparam_data[BD_MAX_PARAM] = {0}, *work = NULL;
+    PyObject *result = NULL;
+    bd_io io = {0};
+
+    if (count != 3 || (names && PyTuple_GET_SIZE(names)))
+        return PyErr_Format(PyExc_TypeError, "backward takes saved, dout, params");
+    if (!PyObject_TypeCheck(args[0], state_of_type(type)->saved_type))
+        return PyErr_Format(PyExc_RuntimeError, "%s.backward needs a forward before it", kind->name);
+    SavedObject *saved = (SavedObject *)args[0];
+    if (saved->kind != kind)
+        return PyErr_Format(PyExc_RuntimeError, "%s.backward got what a %s had saved", kind->name, saved->kind->name);
+    PyObject *params = args[2];
+    if (check_count(params, param_count, "parameters", kind) || check_unchanged(saved))
+        return NULL;
+    if (kind->param[0].name && (check_parameter(PyTuple_GET_ITEM(params, 0), kind->param[0].name) ||
+                                check_fit(layer, &saved->form, params, saved->input[0])))
+        goto done;
+    if (take_params(kind, &saved->form, params, saved->dtype, param) || !(dout = intake_dout(saved, args[1])))
+        goto done;
+    for (int i = 0; i < kind->inputs; i++) {
+        if (!(dx[i] = new_array(&saved->shape[i], saved->dtype)))
+            goto done;
+        io.x[i] = PyArray_DATA(saved->input[i]);
+        io.dx[i] = PyArray_DATA(dx[i]);
+    }
+    for (int i = 0; i < param_count; i++) {
+        if (!(dparam[i] = new_array(&saved->form.param[i], saved->dtype)))
+            goto done;
+        param_data[i] = PyArray_DATA(param[i]);
+        dparam_data[i] = PyArray_DATA(dparam[i]);
+    }
+    if (saved->form.work && !(work = bd_alloc((size_t)saved->form.work * bd_dtype_size(saved->dtype)))) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    io.shape = saved->shape;
+    io.out_shape = &saved->form.out;
+    io.out = saved->out ? PyArray_DATA(saved->out) : NULL;
+    io.param = param_data;
+    io.dparam = dparam_data;
+    io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
+    io.keep_index = saved->keep_index ? PyArray_DATA(saved->keep_index) : NULL;
+    io.work = work;
+    io.target = &saved->target.target;
+    io.dout = PyArray_DATA(dout);
+    io.kernels = bd_kernels(saved->dtype);
+    io.training = saved->training;
+    run(kind->backward[saved->dtype], layer, &io, &saved->form);
+
+    PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);
+    if (dxs && dparams)
+        result = PyTuple_Pack(2, dxs, dparams);
+    Py_XDECREF(dxs);
+    Py_XDECREF(dparams);
+done:
+    bd_free(work);
+    drop_arrays(param, BD_MAX_PARAM);
+    drop_arrays(dparam, BD_MAX_PARAM);
+    drop_arrays(dx, BD_MAX_INPUT);
+    Py_XDECREF(dout);
+    return result;
+}
+
+/* ---------------------------------------------------------------- attributes and types */
+
+static PyObject *layer_kind(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyUnicode_FromString(layer_of(object)->kind->name);
+}
+
+static PyObject *layer_hyper(PyObject *object, void *closure)
+{
+    const bd_layer *layer = layer_of(object);
+    const int count = bd_hyper_count(layer->kind->hyper);
+    PyObject *tuple = PyTuple_New(count);
+
+    (void)closure;
+    for (int i = 0; tuple && i < count; i++) {
+        PyObject *value = hyper_value(&layer->kind->hyper[i], layer->hyper[i]);
+        if (!value)
+            Py_CLEAR(tuple);
+        else
+            PyTuple_SET_ITEM(tuple, i, value);
+    }
+    return tuple;
+}
+
+static PyObject *layer_children(PyObject *object, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(children_of(object));
+}
+
+static PyMethodDef layer_methods[] = {
+    {"forward", (PyCFunction)(void (*)(void))layer_forward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
+     "forward($self, inputs, params, target, training, /)\n--\n\n(out, saved) for a tuple of inputs and one of parameters."},
+    {"backward", (PyCFunction)(void (*)(void))layer_backward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
+     "backward($self, saved, dout, params, /)\n--\n\n(dx per input, gradient per parameter), new arrays."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef layer_getset[] = {
+    {"kind", layer_kind, NULL, "Name of the kind.", NULL},
+    {"hyper", layer_hyper, NULL, "Values of the hyper-parameters, in the kind's order.", NULL},
+    {"children", layer_children, NULL, "The layers of its branch.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot layer_slots[] = {
+    {Py_tp_doc, "Layer(kind, hyper, children=())\n--\n\nA layer kind with its hyper-parameters; immutable."},
+    {Py_tp_new, layer_new},
+    {Py_tp_dealloc, layer_dealloc},
+    {Py_tp_repr, layer_repr},
+    {Py_tp_methods, layer_methods},
+    {Py_tp_getset, layer_getset},
+    {0, NULL},
+};
+
+PyType_Spec layer_type_spec = {
+    .name = "badak._core.Layer",
+    .basicsize = sizeof(LayerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = layer_slots,
+};
+
+static void saved_dealloc(PyObject *object)
+{
+    SavedObject *self = (SavedObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    drop_arrays(self->input, BD_MAX_INPUT);
+    Py_XDECREF(self->out);
+    Py_XDECREF(self->keep);
+    Py_XDECREF(self->keep_index);
+    Py_XDECREF(self->target.array);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *or_none(PyArrayObject *array)
+{
+    return Py_NewRef(array ? (PyObject *)array : Py_None);
+}
+
+static PyObject *saved_inputs(PyObject *object, void *closure)
+{
+    SavedObject *self = (SavedObject *)object;
+    (void)closure;
+    return tuple_of(self->input, self->kind->inputs);
+}
+
+/* A copy, because backward reads the original. */
+static PyObject *saved_out(PyObject *object, void *closure)
+{
+    SavedObject *self = (SavedObject *)object;
+    (void)closure;
+    return self->out ? PyArray_NewCopy(self->out, NPY_CORDER) : Py_NewRef(Py_None);
+}
+
+static PyObject *saved_keep(PyObject *object, void *closure)
+{
+    SavedObject *self = (SavedObject *)object;
+    (void)closure;
+    return self->keep ? PyArray_NewCopy(self->keep, NPY_CORDER) : Py_NewRef(Py_None);
+}
+
+static PyObject *saved_target(PyObject *object, void *closure)
+{
+    (void)closure;
+    return or_none(((SavedObject *)object)->target.array);
+}
+
+/* It never changes, so that a copy of a layer may share it. */
+static PyObject *saved_copy(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(object);
+}
+
+static PyMethodDef saved_methods[] = {
+    {"__copy__", saved_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", saved_copy, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef saved_getset[] = {
+    {"inputs", saved_inputs, NULL, "The inputs of forward, as converted.", NULL},
+    {"out", saved_out, NULL, "A copy of the output, or None.", NULL},
+    {"keep", saved_keep, NULL, "A copy of what else was kept, or None.", NULL},
+    {"target", saved_target, NULL, "Labels or rows, as converted, or None.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot saved_slots[] = {
+    {Py_tp_doc, "What forward kept for backward."},
+    {Py_tp_dealloc, saved_dealloc},
+    {Py_tp_methods, saved_methods},
+    {Py_tp_getset, saved_getset},
+    {0, NULL},
+};
+
+PyType_Spec saved_type_spec = {
+    .name = "badak._core.Saved",
+    .basicsize = sizeof(SavedObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = saved_slots,
+};
+
+/* ---------------------------------------------------------------- the descriptors, for Python */
+
+static PyObject *describe_hyper(const bd_hyper_spec *spec)
+{
+    PyObject *list = PyTuple_New(bd_hyper_count(spec));
+
+    for (int i = 0; list && i < bd_hyper_count(spec); i++) {
+        PyObject *fallback = NULL, *item = NULL;
+        if (spec[i].needed)
+            fallback = Py_NewRef(Py_None);
+        else if (spec[i].type == BD_INT)
+            fallback = PyLong_FromLong((long)spec[i].fallback);
+        else
+            fallback = hyper_value(&spec[i], (bd_value){.f = spec[i].fallback});
+        if (fallback)
+            item = Py_BuildValue("sN", spec[i].name, fallback);
+        if (!item)
+            Py_CLEAR(list);
+        else
+            PyTuple_SET_ITEM(list, i, item);
+    }
+    return list;
+}
+
+static PyObject *describe_arrays(const bd_array_spec *spec, int max)
+{
+    const int count = bd_array_count(spec, max);
+    PyObject *list = PyTuple_New(count);
+
+    for (int i = 0; list && i < count; i++) {
+        PyObject *name = PyUnicode_FromString(spec[i].name);
+        if (!name)
+            Py_CLEAR(list);
+        else
+            PyTuple_SET_ITEM(list, i, name);
+    }
+    return list;
+}
+
+static PyObject *describe_kind(const bd_layer_kind *kind)
+{
+    PyObject *hyper = describe_hyper(kind->hyper), *params = describe_arrays(kind->param, BD_MAX_PARAM);
+    PyObject *buffers = describe_arrays(kind->buffer, BD_MAX_BUFFER), *result = NULL;
+
+    if (hyper && params && buffers)
+        result = Py_BuildValue("{sisOsOsOsOsOsO}", "inputs", kind->inputs, "hyper", hyper, "params", params, "buffers",
+                               buffers, "is_loss", kind->flags & BD_IS_LOSS ? Py_True : Py_False, "classifies",
+                               kind->flags & BD_CLASS_TARGET ? Py_True : Py_False, "branches",
+                               kind->branches ? Py_True : Py_False);
+    Py_XDECREF(hyper);
+    Py_XDECREF(params);
+    Py_XDECREF(buffers);
+    return result;
+}
+
+PyObject *describe_kinds(PyObject *module, PyObject *unused)
+{
+    PyObject *all = PyDict_New();
+
+    (void)module;
+    (void)unused;
+    for (const bd_layer_kind *const *kind = bd_layer_kinds; all && *kind; kind++) {
+        PyObject *one = describe_kind(*kind);
+        if (!one || PyDict_SetItemString(all, (*kind)->name, one))
+            Py_CLEAR(all);
+        Py_XDECREF(one);
+    }
+    return all;
+}

@@ -1,0 +1,885 @@
+/* _core.Net: bd_net as a Python object. In Python terms:
+ *
+ *     net = _core.Net((layer, ...), loss, (1, 28, 28), "float32", seed)
+ *     for name, array in net.arrays("params"): ...      # views of the net's own memory
+ *     loss, hits = net.train(x, t, "Adam", (lr, beta1, beta2, eps))
+ *
+ * One call at a time: a second thread, or a callback of a running call, gets a RuntimeError. The arena belongs to a
+ * capsule that the views share, so that a view outlives its net.
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "bind.h"
+
+typedef struct {
+    PyObject_HEAD
+    bd_net *net;
+    PyObject *arena; /* capsule */
+    bd_shape input;  /* of one sample */
+    atomic_flag busy;
+} NetObject;
+
+enum { CHUNK = 256 };           /* samples at a time where samples are independent: bounds the memory */
+#define SIGNAL_SECONDS 0.05     /* how long C may run before Python looks for Ctrl-C */
+
+static double seconds(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---------------------------------------------------------------- making one */
+
+static void free_arena(PyObject *capsule)
+{
+    bd_free(PyCapsule_GetPointer(capsule, NULL));
+}
+
+static void free_nodes(bd_node *node, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; node && i < count; i++)
+        free_nodes((bd_node *)(uintptr_t)node[i].children, node[i].child_count);
+    PyMem_Free(node);
+}
+
+/* The layers of a tuple as nodes, with their children; NULL and an exception if that cannot be. */
+static bd_node *nodes_of(PyObject *layers, PyTypeObject *layer_type)
+{
+    const Py_ssize_t count = PyTuple_GET_SIZE(layers);
+    bd_node *node;
+
+    if (Py_EnterRecursiveCall(" in a net of nested layers"))
+        return NULL;
+    node = PyMem_Calloc((size_t)count + 1, sizeof *node);
+    if (!node)
+        PyErr_NoMemory();
+    for (Py_ssize_t i = 0; node && i < count; i++) {
+        PyObject *layer = PyTuple_GET_ITEM(layers, i);
+        if (!PyObject_TypeCheck(layer, layer_type)) {
+            PyErr_Format(PyExc_TypeError, "layer %zd is not a _core.Layer", i);
+            free_nodes(node, count);
+            node = NULL;
+            break;
+        }
+        node[i].layer = *layer_of(layer);
+        PyObject *children = children_of(layer);
+        if (PyTuple_GET_SIZE(children)) {
+            node[i].children = nodes_of(children, layer_type);
+            node[i].child_count = (int)PyTuple_GET_SIZE(children);
+            if (!node[i].children) {
+                free_nodes(node, count);
+                node = NULL;
+            }
+        }
+    }
+    Py_LeaveRecursiveCall();
+    return node;
+}
+
+static int parse_input_shape(PyObject *tuple, bd_shape *shape)
+{
+    if (PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > BD_MAX_DIM - 1) {
+        PyErr_Format(PyExc_ValueError, "input_shape must have 1 to %d sizes, got %R", BD_MAX_DIM - 1, tuple);
+        return -1;
+    }
+    *shape = (bd_shape){.ndim = (int)PyTuple_GET_SIZE(tuple) + 1, .dim = {1}};
+    for (int i = 1; i < shape->ndim; i++) {
+        if (parse_int(PyTuple_GET_ITEM(tuple, i - 1), "a size in input_shape", &shape->dim[i]))
+            return -1;
+        if (shape->dim[i] < 1) {
+            PyErr_Format(PyExc_ValueError, "input_shape = %R: every size must be at least 1", tuple);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"layers", "loss", "input_shape", "dtype", "seed", NULL};
+    PyTypeObject *layer_type = state_of_type(type)->layer_type;
+    PyObject *layers, *loss, *input, *dtype_object;
+    unsigned long long seed;
+    bd_dtype dtype;
+    bd_detail detail = {0};
+    bd_status status = BD_NO_MEMORY;
+    bd_shape input_shape;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!OK:Net", names, &PyTuple_Type, &layers, layer_type, &loss,
+                                     &PyTuple_Type, &input, &dtype_object, &seed))
+        return NULL;
+    if (parse_dtype(dtype_object, &dtype) || parse_input_shape(input, &input_shape))
+        return NULL;
+    bd_node *node = nodes_of(layers, layer_type);
+    if (!node)
+        return NULL;
+    NetObject *self = (NetObject *)type->tp_alloc(type, 0);
+    if (self) {
+        atomic_flag_clear(&self->busy);
+        self->input = input_shape;
+        Py_BEGIN_ALLOW_THREADS
+        status = bd_net_create(&self->net, dtype, node, (int)PyTuple_GET_SIZE(layers), layer_of(loss), &input_shape,
+                               seed, &detail);
+        Py_END_ALLOW_THREADS
+        if (status) {
+            char where[40];
+            PyOS_snprintf(where, sizeof where, "layer %lld", (long long)detail.where + 1);
+            raise_status(status, &detail, status == BD_NO_MEMORY ? NULL : where);
+            Py_CLEAR(self);
+        }
+    }
+    free_nodes(node, PyTuple_GET_SIZE(layers));
+    if (self) {
+        self->arena = PyCapsule_New(bd_net_take_arena(self->net), NULL, free_arena);
+        if (!self->arena) {
+            bd_free(bd_net_take_arena(self->net));
+            Py_CLEAR(self);
+        }
+    }
+    return (PyObject *)self;
+}
+
+static void net_dealloc(PyObject *object)
+{
+    NetObject *self = (NetObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    bd_net_free(self->net);
+    Py_XDECREF(self->arena);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* ---------------------------------------------------------------- one at a time */
+
+static bool enter(NetObject *self)
+{
+    if (!atomic_flag_test_and_set(&self->busy))
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "this net is in use: by another thread, or by the call that called back");
+    return false;
+}
+
+static void leave(NetObject *self)
+{
+    atomic_flag_clear(&self->busy);
+}
+
+/* ---------------------------------------------------------------- views */
+
+static PyObject *view(NetObject *self, const bd_array *a, void *base)
+{
+    const bd_dtype dtype = bd_net_dtype(self->net);
+    npy_intp dim[BD_MAX_DIM];
+
+    for (int i = 0; i < a->shape.ndim; i++)
+        dim[i] = (npy_intp)a->shape.dim[i];
+    PyObject *array = PyArray_SimpleNewFromData(a->shape.ndim, dim, type_num_of(dtype),
+                                                (char *)base + (size_t)a->offset * bd_dtype_size(dtype));
+    if (array && PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(self->arena)))
+        Py_CLEAR(array);
+    return array;
+}
+
+static PyObject *net_arrays(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    const bd_net *net = self->net;
+    const char *which;
+
+    if (!PyArg_ParseTuple(args, "s:arrays", &which))
+        return NULL;
+    const bool buffers = !strcmp(which, "buffers");
+    void *base = !strcmp(which, "params")   ? bd_net_params(net)
+                 : !strcmp(which, "grads")  ? bd_net_grads(net)
+                 : !strcmp(which, "state0") ? bd_net_state(net, 0)
+                 : !strcmp(which, "state1") ? bd_net_state(net, 1)
+                 : buffers                  ? bd_net_buffers(net)
+                                            : NULL;
+    if (!base)
+        return PyErr_Format(PyExc_ValueError, "a net has no arrays \"%s\"", which);
+    const int count = buffers ? bd_net_buffer_count(net) : bd_net_param_count(net);
+    PyObject *list = PyList_New(count);
+    for (int i = 0; list && i < count; i++) {
+        const bd_array *a = buffers ? bd_net_buffer(net, i) : bd_net_param(net, i);
+        PyObject *array = view(self, a, base), *pair = array ? Py_BuildValue("sN", a->name, array) : NULL;
+        if (!pair)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, pair);
+    }
+    return list;
+}
+
+static PyObject *shape_tuple(const bd_shape *shape, int from)
+{
+    PyObject *tuple = PyTuple_New(shape->ndim - from);
+
+    for (int i = from; tuple && i < shape->ndim; i++) {
+        PyObject *size = PyLong_FromLongLong(shape->dim[i]);
+        if (!size)
+            Py_CLEAR(tuple);
+        else
+            PyTuple_SET_ITEM(tuple, i - from, size);
+    }
+    return tuple;
+}
+
+/* Facts about each step, for summaries. */
+static PyObject *net_steps(PyObject *object, PyObject *unused)
+{
+    const bd_net *net = ((NetObject *)object)->net;
+    PyObject *list = PyList_New(0);
+
+    (void)unused;
+    for (int i = 0; list && i < bd_net_step_count(net); i++) {
+        bd_step_info info;
+        bd_net_step_info(net, i, &info);
+        bd_size params = 0;
+        for (int p = 0; p < info.param_count; p++)
+            params += bd_count(&bd_net_param(net, info.first_param + p)->shape);
+        PyObject *shape = shape_tuple(&info.form.out, 1);
+        PyObject *row = shape ? Py_BuildValue("{sssisNsLsLsOsisi}", "kind", info.layer.kind->name, "depth", info.depth,
+                                              "shape", shape, "size", (long long)params, "macs",
+                                              (long long)info.form.macs, "fused", info.fused ? Py_True : Py_False,
+                                              "first_param", info.first_param, "param_count", info.param_count)
+                              : NULL;
+        if (!row || PyList_Append(list, row))
+            Py_CLEAR(list);
+        Py_XDECREF(row);
+    }
+    return list;
+}
+
+/* ---------------------------------------------------------------- arguments */
+
+/* x (n, ...) with as many features per sample as the net takes; 1-D where that is one. */
+static PyArrayObject *intake_x(NetObject *self, PyObject *object, bd_size *n)
+{
+    PyArrayObject *x = intake(object, "x", type_num_of(bd_net_dtype(self->net)));
+    const bd_size expected = bd_features(&self->input);
+    bd_shape shape;
+
+    if (!x)
+        return NULL;
+    if (shape_of(x, "x", expected == 1 ? 1 : 2, &shape)) {
+        Py_DECREF(x);
+        return NULL;
+    }
+    if (bd_features(&shape) != expected) {
+        PyObject *got = PyObject_GetAttrString((PyObject *)x, "shape"), *want = shape_tuple(&self->input, 1);
+        if (got && want)
+            PyErr_Format(PyExc_ValueError, "x has shape %S: %lld features per sample, expected %lld for input_shape %S",
+                         got, (long long)bd_features(&shape), (long long)expected, want);
+        Py_XDECREF(got);
+        Py_XDECREF(want);
+        Py_DECREF(x);
+        return NULL;
+    }
+    *n = shape.dim[0];
+    return x;
+}
+
+static int refuse_empty(bd_size n)
+{
+    bd_detail detail = {.what = "x"};
+
+    if (n > 0)
+        return 0;
+    raise_status(BD_EMPTY_BATCH, &detail, NULL);
+    return -1;
+}
+
+static PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t)
+{
+    const bd_shape output = bd_net_output(self->net);
+    PyArrayObject *x = intake_x(self, x_object, n);
+
+    if (x && (refuse_empty(*n) || intake_target(t, t_object, bd_net_loss_layer(self->net), *n, bd_features(&output),
+                                                bd_net_dtype(self->net)))) {
+        Py_DECREF(x);
+        return NULL;
+    }
+    return x;
+}
+
+static int reserve(NetObject *self, bd_size n)
+{
+    bd_status status;
+
+    Py_BEGIN_ALLOW_THREADS
+    status = bd_net_reserve(self->net, n);
+    Py_END_ALLOW_THREADS
+    if (status)
+        raise_status(status, &(bd_detail){0}, NULL);
+    return status ? -1 : 0;
+}
+
+static bd_target target_from(const target_in *t, bd_size row, bd_dtype dtype)
+{
+    bd_target part = t->target;
+    if (part.index)
+        part.index += row;
+    else
+        part.rows = (const char *)part.rows + (size_t)(row * part.width) * bd_dtype_size(dtype);
+    return part;
+}
+
+static const void *rows_from(const NetObject *self, PyArrayObject *x, bd_size row)
+{
+    return (const char *)PyArray_DATA(x) +
+           (size_t)(row * bd_features(&self->input)) * bd_dtype_size(bd_net_dtype(self->net));
+}
+
+/* ---------------------------------------------------------------- forward */
+
+static PyObject *net_predict(PyObject *object, PyObject *x_object)
+{
+    NetObject *self = (NetObject *)object;
+    PyArrayObject *scores = NULL;
+    bd_size n;
+    bool failed = true;
+
+    if (!enter(self))
+        return NULL;
+    PyArrayObject *x = intake_x(self, x_object, &n);
+    if (!x)
+        goto done;
+    bd_shape shape = bd_net_output(self->net);
+    const bd_size chunk = n < CHUNK ? n : CHUNK, width = bd_features(&shape);
+    shape.dim[0] = n;
+    if (bd_count(&shape) < 0 || !(scores = new_array(&shape, bd_net_dtype(self->net))) || reserve(self, chunk))
+        goto done;
+    char *to = PyArray_DATA(scores);
+    const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
+    failed = false;
+    for (bd_size i = 0; i < n && !failed;) {
+        Py_BEGIN_ALLOW_THREADS
+        for (const double start = seconds(); i < n && seconds() - start < SIGNAL_SECONDS; i += chunk)
+            bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i), n - i < chunk ? n - i : chunk, false,
+                           true);
+        Py_END_ALLOW_THREADS
+        failed = PyErr_CheckSignals();
+    }
+done:
+    leave(self);
+    Py_XDECREF(x);
+    if (failed)
+        Py_CLEAR(scores);
+    return (PyObject *)scores;
+}
+
+/* (mean loss, how many samples have their label's score as the largest) */
+static PyObject *net_evaluate(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object, *result = NULL;
+    target_in t = {0};
+    bd_size n, hits = 0;
+    bd_detail detail;
+    bd_status status = BD_OK;
+    double total = 0;
+    int training;
+
+    if (!PyArg_ParseTuple(args, "OOp:evaluate", &x_object, &t_object, &training) || !enter(self))
+        return NULL;
+    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &t);
+    if (!x)
+        goto done;
+    const bool whole = training && bd_net_mixes_samples(self->net);
+    const bd_size chunk = whole || n < CHUNK ? n : CHUNK;
+    if (reserve(self, chunk))
+        goto done;
+    for (bd_size i = 0; i < n && !status;) {
+        Py_BEGIN_ALLOW_THREADS
+        for (const double start = seconds(); i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk) {
+            const bd_target part = target_from(&t, i, bd_net_dtype(self->net));
+            const bd_size count = n - i < chunk ? n - i : chunk;
+            double loss = 0;
+            bd_size hit = 0;
+            status = bd_net_loss(self->net, &loss, &hit, rows_from(self, x, i), &part, count, training, &detail);
+            total += loss * (double)count;
+            hits += hit;
+        }
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals())
+            goto done;
+    }
+    result = status ? raise_status(status, &detail, NULL)
+                    : Py_BuildValue("dL", total / (double)n, (long long)hits);
+done:
+    leave(self);
+    Py_XDECREF(x);
+    Py_XDECREF(t.array);
+    return result;
+}
+
+/* ---------------------------------------------------------------- backward and training */
+
+/* (loss, hits, dx or None); the gradients are in arrays("grads") */
+static PyObject *net_gradient(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object, *result = NULL;
+    PyArrayObject *dx = NULL;
+    target_in t = {0};
+    bd_size n, hits;
+    bd_detail detail;
+    bd_status status;
+    double loss;
+    int want_dx, fuse;
+
+    if (!PyArg_ParseTuple(args, "OOpp:gradient", &x_object, &t_object, &want_dx, &fuse) || !enter(self))
+        return NULL;
+    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &t);
+    if (!x || reserve(self, n))
+        goto done;
+    if (want_dx && !(dx = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x))))
+        goto done;
+    Py_BEGIN_ALLOW_THREADS
+    status = bd_net_gradient(self->net, &loss, &hits, dx ? PyArray_DATA(dx) : NULL, PyArray_DATA(x), &t.target, n, fuse,
+                             &detail);
+    Py_END_ALLOW_THREADS
+    result = status ? raise_status(status, &detail, NULL)
+                    : Py_BuildValue("dLO", loss, (long long)hits, dx ? (PyObject *)dx : Py_None);
+done:
+    leave(self);
+    Py_XDECREF(x);
+    Py_XDECREF(dx);
+    Py_XDECREF(t.array);
+    return result;
+}
+
+static int parse_optimizer(const char *name, PyObject *hyper, bd_optimizer *optimizer)
+{
+    optimizer->kind = bd_find_optimizer(name);
+    if (!optimizer->kind) {
+        PyErr_Format(PyExc_ValueError, "there is no optimiser \"%s\"", name);
+        return -1;
+    }
+    return parse_hyper(hyper, optimizer->kind->hyper, optimizer->hyper, name);
+}
+
+/* Steps need the state of the optimiser's kind: bind() first. */
+static int check_bound(NetObject *self, const bd_optimizer *optimizer)
+{
+    if (bd_net_optimizer(self->net) == optimizer->kind)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError, "%s is not the optimiser that this net is bound to", optimizer->kind->name);
+    return -1;
+}
+
+static PyObject *net_bind(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    const char *name;
+
+    if (!PyArg_ParseTuple(args, "s:bind", &name))
+        return NULL;
+    const bd_optimizer_kind *kind = bd_find_optimizer(name);
+    if (!kind)
+        return PyErr_Format(PyExc_ValueError, "there is no optimiser \"%s\"", name);
+    if (!enter(self))
+        return NULL;
+    bd_net_bind(self->net, kind);
+    leave(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t count)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *result = NULL;
+    target_in t = {0};
+    bd_optimizer optimizer;
+    bd_size n, hits;
+    bd_detail detail;
+    bd_status status;
+    double loss;
+
+    const char *name = count == 4 ? PyUnicode_AsUTF8(args[2]) : NULL;
+    if (!name)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "train takes x, t, kind, hyper");
+    if (parse_optimizer(name, args[3], &optimizer) || !enter(self))
+        return NULL;
+    PyArrayObject *x = check_bound(self, &optimizer) ? NULL : intake_x_and_t(self, args[0], args[1], &n, &t);
+    if (!x || reserve(self, n))
+        goto done;
+    Py_BEGIN_ALLOW_THREADS
+    status = bd_net_train(self->net, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
+    Py_END_ALLOW_THREADS
+    result = status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", loss, (long long)hits);
+done:
+    leave(self);
+    Py_XDECREF(x);
+    Py_XDECREF(t.array);
+    return result;
+}
+
+/* A slice of an epoch: batches of `order` from `start` until `limit` seconds have passed or all are done. Writes each
+ * batch's loss into losses[start / batch ...]. Returns (where it stopped, hits). */
+static PyObject *net_fit_slice(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object, *hyper, *result = NULL;
+    PyArrayObject *order, *losses, *x = NULL;
+    const char *name;
+    long long start, batch, hits = 0;
+    double limit;
+    target_in t = {0};
+    bd_optimizer optimizer;
+    bd_detail detail;
+    bd_status status = BD_OK;
+    bd_size n;
+
+    if (!PyArg_ParseTuple(args, "OOO!LLsOdO!:fit_slice", &x_object, &t_object, &PyArray_Type, &order, &start, &batch,
+                          &name, &hyper, &limit, &PyArray_Type, &losses))
+        return NULL;
+    if (parse_optimizer(name, hyper, &optimizer) || !enter(self))
+        return NULL;
+    x = check_bound(self, &optimizer) ? NULL : intake_x_and_t(self, x_object, t_object, &n, &t);
+    if (!x)
+        goto done;
+    const bd_size total = PyArray_SIZE(order);
+    if (PyArray_TYPE(order) != NPY_INT64 || !PyArray_ISCARRAY_RO(order) || PyArray_TYPE(losses) != NPY_DOUBLE ||
+        !PyArray_ISCARRAY(losses) || start < 0 || batch < 1 ||
+        PyArray_SIZE(losses) < total / batch + (total % batch != 0)) {
+        PyErr_SetString(PyExc_ValueError, "order must be int64 and losses float64, one per batch");
+        goto done;
+    }
+    if (reserve(self, batch < total ? batch : total))
+        goto done;
+    const int64_t *rows = PyArray_DATA(order);
+    double *loss = PyArray_DATA(losses);
+    bd_size at = start;
+    Py_BEGIN_ALLOW_THREADS
+    const double began = seconds();
+    while (at < total) {
+        const bd_size count = total - at < batch ? total - at : batch;
+        bd_size hit = 0;
+        status = bd_net_train(self->net, &loss[at / batch], &hit, PyArray_DATA(x), &t.target, rows + at, count, n,
+                              &optimizer, &detail);
+        if (status)
+            break;
+        hits += hit;
+        at += count;
+        if (seconds() - began >= limit)
+            break;
+    }
+    Py_END_ALLOW_THREADS
+    if (status) {
+        char where[80];
+        PyOS_snprintf(where, sizeof where, "batch %lld of the epoch", (long long)(at / batch) + 1);
+        raise_status(status, &detail, where);
+    } else {
+        result = Py_BuildValue("LL", (long long)at, hits);
+    }
+done:
+    leave(self);
+    Py_XDECREF(x);
+    Py_XDECREF(t.array);
+    return result;
+}
+
+/* (x, t) as the net reads them, checked once: t as labels (n,) or rows. NaN and infinity are refused. */
+static PyObject *net_prepare(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object, *result = NULL;
+    target_in t = {0};
+    bd_size n, bad, width = bd_features(&self->input);
+
+    if (!PyArg_ParseTuple(args, "OO:prepare", &x_object, &t_object))
+        return NULL;
+    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &t);
+    if (!x)
+        return NULL;
+    const bd_dtype dtype = bd_net_dtype(self->net);
+    const char *what = "x";
+    Py_BEGIN_ALLOW_THREADS
+    bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
+    if (bad < 0 && t.target.rows) {
+        what = "t";
+        width = t.target.width;
+        bad = bd_first_not_finite(t.target.rows, n * width, dtype);
+    }
+    Py_END_ALLOW_THREADS
+    if (bad >= 0)
+        raise_status(BD_NOT_FINITE, &(bd_detail){.what = what, .where = bad / width}, NULL);
+    else
+        result = PyTuple_Pack(2, x, t.array);
+    Py_DECREF(x);
+    Py_DECREF(t.array);
+    return result;
+}
+
+/* 0 .. n-1 in an order drawn from the net's generator, or from a seed */
+static PyObject *net_shuffled(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    long long n;
+
+    if (!PyArg_ParseTuple(args, "L:shuffled", &n))
+        return NULL;
+    npy_intp dim = (npy_intp)n;
+    PyArrayObject *order = n < 0 ? NULL : (PyArrayObject *)PyArray_SimpleNew(1, &dim, NPY_INT64);
+    if (!order)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "n = %lld is negative", n);
+    int64_t *index = PyArray_DATA(order);
+    for (bd_size i = 0; i < n; i++)
+        index[i] = i;
+    if (!enter(self)) {
+        Py_DECREF(order);
+        return NULL;
+    }
+    bd_rng_shuffle(bd_net_rng(self->net), index, n);
+    leave(self);
+    return (PyObject *)order;
+}
+
+/* ---------------------------------------------------------------- numerical derivatives of the loss */
+
+/* One parameter (or x) being moved along one direction, and the loss there. */
+typedef struct {
+    bd_net *net;
+    double *values;         /* what is moved; the net is a float64 one */
+    const double *start;    /* its values before */
+    const double *along;    /* a direction, or NULL to move one element */
+    bd_size size, element;
+    int first;              /* step from which the forward pass has to run again */
+    const void *x;
+    const bd_target *t;
+    bd_size n;
+} loss_probe;
+
+static bool probe_loss(void *context, double h, double *value, double *moved)
+{
+    const loss_probe *probe = context;
+
+    *moved = h;
+    if (probe->along) {
+        for (bd_size i = 0; i < probe->size; i++)
+            probe->values[i] = probe->start[i] + h * probe->along[i];
+    } else {
+        probe->values[probe->element] = probe->start[probe->element] + h;
+        *moved = probe->values[probe->element] - probe->start[probe->element];
+    }
+    *value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
+    return true;
+}
+
+static double magnitude(const loss_probe *probe)
+{
+    double most = 0;
+
+    if (!probe->along)
+        return probe->start[probe->element] < 0 ? -probe->start[probe->element] : probe->start[probe->element];
+    for (bd_size i = 0; i < probe->size; i++) {
+        const double size = probe->start[i] < 0 ? -probe->start[i] : probe->start[i];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+enum { RESULT_COLUMNS = 8 };
+
+static void write_result(double *row, const bd_derivative_result *r)
+{
+    row[0] = r->value;
+    row[1] = r->uncertainty;
+    row[2] = r->step;
+    row[3] = r->evaluations;
+    row[4] = r->left;
+    row[5] = r->right;
+    row[6] = r->finite;
+    row[7] = r->one_sided;
+}
+
+/* Derivatives of the loss for parameter `which` (-1: x): along each row of `directions` (k, size), or for each element
+ * in `directions` (k,) of integers. h = 0: the adaptive ladder; else a plain central difference. Returns (k, 8): value,
+ * uncertainty, step, evaluations, left, right, finite, one_sided. The net is left as it was. */
+static PyObject *net_derivatives(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object;
+    PyArrayObject *directions, *results = NULL, *x = NULL, *moved_x = NULL;
+    double rtol, h, loss, *start = NULL;
+    int which;
+    target_in t = {0};
+    bd_detail detail;
+    bd_size n;
+    bool failed = true;
+
+    if (!PyArg_ParseTuple(args, "iO!OOdd:derivatives", &which, &PyArray_Type, &directions, &x_object, &t_object, &rtol,
+                          &h) ||
+        !enter(self))
+        return NULL;
+    bd_net *net = self->net;
+    x = intake_x_and_t(self, x_object, t_object, &n, &t);
+    if (!x || reserve(self, n))
+        goto done;
+    if (bd_net_dtype(net) != BD_F64 || which < -1 || which >= bd_net_param_count(net)) {
+        PyErr_SetString(PyExc_ValueError, "derivatives needs a float64 net and one of its parameters");
+        goto done;
+    }
+    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
+    const bool along = PyArray_NDIM(directions) == 2;
+    loss_probe probe = {.net = net,
+                        .size = array ? bd_count(&array->shape) : PyArray_SIZE(x),
+                        .first = array ? array->step : 0,
+                        .t = &t.target,
+                        .n = n};
+    if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
+        (along && PyArray_DIM(directions, 1) != probe.size)) {
+        PyErr_SetString(PyExc_ValueError, "directions must be rows of float64 or int64 elements");
+        goto done;
+    }
+    moved_x = (PyArrayObject *)PyArray_NewCopy(x, NPY_CORDER); /* the caller's x is never moved */
+    if (!moved_x || !(start = PyMem_RawMalloc((size_t)probe.size * sizeof *start + 1))) {
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+        goto done;
+    }
+    probe.x = PyArray_DATA(moved_x);
+    probe.values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(moved_x);
+    probe.start = start;
+    memcpy(start, probe.values, (size_t)probe.size * sizeof *start);
+    const bd_status status = bd_net_loss(net, &loss, NULL, probe.x, probe.t, n, true, &detail);
+    if (status) {
+        raise_status(status, &detail, NULL);
+        goto done;
+    }
+    const npy_intp count = PyArray_DIM(directions, 0);
+    npy_intp result_shape[2] = {count, RESULT_COLUMNS};
+    if (!(results = (PyArrayObject *)PyArray_SimpleNew(2, result_shape, NPY_DOUBLE)))
+        goto done;
+    double *row = PyArray_DATA(results);
+    const int64_t *element = PyArray_DATA(directions);
+    failed = false;
+    for (npy_intp i = 0; i < count && !failed;) {
+        Py_BEGIN_ALLOW_THREADS
+        for (const double began = seconds(); i < count && !failed && seconds() - began < SIGNAL_SECONDS; i++) {
+            bd_derivative_result r = {0};
+            double ahead, behind, right, left;
+            if (along)
+                probe.along = (const double *)PyArray_DATA(directions) + i * probe.size;
+            else
+                probe.element = element[i];
+            if (!along && (element[i] < 0 || element[i] >= probe.size)) {
+                failed = true;
+                break;
+            }
+            if (h > 0) {
+                probe_loss(&probe, h, &ahead, &right);
+                probe_loss(&probe, -h, &behind, &left);
+                r = (bd_derivative_result){.value = (ahead - behind) / (right - left), .step = h, .evaluations = 2};
+            } else {
+                bd_derivative(&r, probe_loss, &probe, magnitude(&probe), 0x1p-52, rtol);
+            }
+            if (along)
+                memcpy(probe.values, start, (size_t)probe.size * sizeof *start);
+            else
+                probe.values[probe.element] = start[probe.element];
+            write_result(row + i * RESULT_COLUMNS, &r);
+        }
+        Py_END_ALLOW_THREADS
+        if (failed)
+            PyErr_SetString(PyExc_IndexError, "an element of directions is out of range");
+        else
+            failed = PyErr_CheckSignals();
+    }
+done:
+    leave(self);
+    PyMem_RawFree(start);
+    Py_XDECREF(x);
+    Py_XDECREF(moved_x);
+    Py_XDECREF(t.array);
+    if (failed)
+        Py_CLEAR(results);
+    return (PyObject *)results;
+}
+
+/* ---------------------------------------------------------------- attributes and type */
+
+static PyObject *net_updates(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyLong_FromLongLong(bd_net_updates(((NetObject *)object)->net));
+}
+
+static PyObject *net_activation_bytes(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyLong_FromSize_t(bd_net_activation_bytes(((NetObject *)object)->net));
+}
+
+static PyObject *net_rng(PyObject *object, void *closure)
+{
+    const bd_rng *rng = bd_net_rng(((NetObject *)object)->net);
+    (void)closure;
+    return Py_BuildValue("KK", (unsigned long long)rng->seed, (unsigned long long)rng->position);
+}
+
+static int net_set_rng(PyObject *object, PyObject *value, void *closure)
+{
+    unsigned long long seed, position;
+
+    (void)closure;
+    if (!value || !PyTuple_Check(value) || !PyArg_ParseTuple(value, "KK", &seed, &position)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "the generator's state is a tuple (seed, position)");
+        return -1;
+    }
+    if (!enter((NetObject *)object))
+        return -1;
+    *bd_net_rng(((NetObject *)object)->net) = (bd_rng){seed, position};
+    leave((NetObject *)object);
+    return 0;
+}
+
+static PyMethodDef net_methods[] = {
+    {"arrays", net_arrays, METH_VARARGS,
+     "arrays($self, which, /)\n--\n\n[(name, view), ...] of params, grads, buffers, state0 or state1."},
+    {"steps", net_steps, METH_NOARGS, "steps($self, /)\n--\n\nFacts about each step of the plan."},
+    {"predict", net_predict, METH_O, "predict($self, x, /)\n--\n\nScores of the last layer."},
+    {"evaluate", net_evaluate, METH_VARARGS, "evaluate($self, x, t, training, /)\n--\n\n(mean loss, hits)"},
+    {"gradient", net_gradient, METH_VARARGS,
+     "gradient($self, x, t, want_dx, fuse, /)\n--\n\n(loss, hits, dx); gradients go to arrays(\"grads\")."},
+    {"bind", net_bind, METH_VARARGS, "bind($self, kind, /)\n--\n\nClears the optimiser's state."},
+    {"train", (PyCFunction)(void (*)(void))net_train, METH_FASTCALL,
+     "train($self, x, t, kind, hyper, /)\n--\n\nOne step; (loss, hits)."},
+    {"fit_slice", net_fit_slice, METH_VARARGS,
+     "fit_slice($self, x, t, order, start, batch, kind, hyper, limit, losses, /)\n--\n\nSteps for at most `limit` "
+     "seconds; (where it stopped, hits)."},
+    {"prepare", net_prepare, METH_VARARGS, "prepare($self, x, t, /)\n--\n\n(x, t) checked and as the net reads them."},
+    {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
+    {"derivatives", net_derivatives, METH_VARARGS,
+     "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef net_getset[] = {
+    {"updates", net_updates, NULL, "Steps that the bound optimiser has made.", NULL},
+    {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
+    {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot net_slots[] = {
+    {Py_tp_doc, "Net(layers, loss, input_shape, dtype, seed)\n--\n\nA compiled net; badak.Net is its face."},
+    {Py_tp_new, net_new},
+    {Py_tp_dealloc, net_dealloc},
+    {Py_tp_methods, net_methods},
+    {Py_tp_getset, net_getset},
+    {0, NULL},
+};
+
+PyType_Spec net_type_spec = {
+    .name = "badak._core.Net",
+    .basicsize = sizeof(NetObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = net_slots,
+};

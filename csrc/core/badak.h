@@ -1,0 +1,373 @@
+/* badak.h: the C core, as its users see it. READ FIRST.
+ *
+ * What it is      Layers, losses, optimisers and a net that runs them, in plain C: no Python, no globals but the
+ *                 kernel table, no allocation in a training step.
+ * Float types     Every layer exists for float, double and long double, from one body (each_real.h). A bd_dtype
+ *                 says which; buffers are void * and hold that type.
+ * Shapes          dim[0] is always the number of samples n. Images are n c h w. Rows are C-contiguous.
+ * Memory          The caller owns every buffer. bd_net owns two arenas: parameters (made once, never moved) and
+ *                 activations (grown by bd_net_reserve only).
+ * Errors          A bd_status; numbers for its message in a bd_detail; bd_explain() makes the text. Nothing is
+ *                 changed when a call fails, unless its comment says so.
+ * Aliasing        No output may overlap an input, but where a comment allows it.
+ */
+#ifndef BADAK_H
+#define BADAK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int64_t bd_size; /* a count of elements, samples or features; never negative where it is valid */
+
+/* ---------------------------------------------------------------- float types */
+
+typedef enum { BD_F32, BD_F64, BD_EXT, BD_DTYPES } bd_dtype;
+
+size_t bd_dtype_size(bd_dtype dtype);
+
+/* ---------------------------------------------------------------- status and messages (status.c) */
+
+typedef enum {
+    BD_OK,
+    BD_NO_MEMORY,
+    BD_TOO_LARGE,
+    BD_BAD_NDIM,
+    BD_BAD_FEATURES,
+    BD_EMPTY_FEATURES,
+    BD_EMPTY_BATCH,
+    BD_BAD_HYPER,
+    BD_BAD_LABEL,
+    BD_BAD_SOFT_LABEL,
+    BD_BAD_TARGET_WIDTH,
+    BD_NEEDS_CLASS_LABELS,
+    BD_NEEDS_TARGET_ROWS,
+    BD_NOT_FINITE,
+    BD_LOSS_NOT_FINITE,
+    BD_NOT_A_LOSS,
+    BD_LOSS_INSIDE,
+    BD_TOO_DEEP,
+    BD_BAD_ROW,
+    BD_STATUSES
+} bd_status;
+
+/* What a message needs besides its status. Each status says in status.c which of these it uses. */
+typedef struct {
+    const char *what; /* the argument, layer or hyper-parameter that the message is about */
+    bd_size got, expected, where;
+    double value;
+} bd_detail;
+
+/* The message of a status: at most `size` bytes with the closing zero. */
+void bd_explain(bd_status status, const bd_detail *detail, char *text, size_t size);
+
+/* ---------------------------------------------------------------- memory (memory.c) */
+
+/* 64-byte aligned, zeroed; NULL if there is none or the size is absurd. */
+void *bd_alloc(size_t bytes);
+void bd_free(void *memory);
+
+/* ---------------------------------------------------------------- shapes (shape.c) */
+
+enum { BD_MAX_DIM = 8 };
+#define BD_MAX_ELEMENTS ((bd_size)1 << 48) /* no array of ours may hold more: products cannot overflow */
+
+typedef struct {
+    int ndim;
+    bd_size dim[BD_MAX_DIM];
+} bd_shape;
+
+bd_shape bd_shape1(bd_size a);
+bd_shape bd_shape2(bd_size a, bd_size b);
+bool bd_same_shape(const bd_shape *a, const bd_shape *b);
+/* The number of elements; -1 if a dimension is negative or the product exceeds BD_MAX_ELEMENTS. */
+bd_size bd_count(const bd_shape *shape);
+/* Elements per sample: the product of all dimensions but the first. */
+bd_size bd_features(const bd_shape *shape);
+
+/* ---------------------------------------------------------------- random numbers (rng.c) */
+
+/* Philox4x32-10 (Salmon et al., SC 2011): a counter, so that a state is two numbers and any position can be reached. */
+typedef struct {
+    uint64_t seed, position;
+} bd_rng;
+
+uint64_t bd_rng_next(bd_rng *rng);
+double bd_rng_uniform(bd_rng *rng);                           /* [0, 1), 53 bits */
+double bd_rng_normal(bd_rng *rng);                            /* mean 0, variance 1 */
+void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, unbiased */
+
+/* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
+
+enum { BD_MAX_HYPER = 6, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
+
+typedef union {
+    int64_t i;
+    double f;
+} bd_value;
+
+/* BD_INIT is a standard deviation, or one of the two rules that follow. */
+typedef enum { BD_INT = 1, BD_REAL, BD_INIT } bd_hyper_type;
+#define BD_INIT_HE (-1.0)     /* std = sqrt(2 / fan_in), for ReLU */
+#define BD_INIT_XAVIER (-2.0) /* std = sqrt(1 / fan_in), for sigmoid and tanh */
+
+typedef struct {
+    const char *name;
+    bd_hyper_type type;
+    double min, max; /* both allowed, unless `above` or `below` */
+    bool above, below;
+    bool needed; /* has no default */
+    double fallback;
+} bd_hyper_spec;
+
+typedef enum { BD_WEIGHT = 1, BD_BIAS, BD_SCALE, BD_STATISTIC } bd_role; /* drawn by init, 0, 1, 0 at first */
+
+typedef struct {
+    const char *name;
+    bd_role role;
+} bd_array_spec;
+
+typedef enum {
+    BD_KEEP_INPUT = 1 << 0,  /* backward reads x */
+    BD_KEEP_OUTPUT = 1 << 1, /* backward reads out */
+    BD_IS_LOSS = 1 << 2,     /* needs a target; out is one number, the mean over the batch */
+    BD_CLASS_TARGET = 1 << 3, /* the target is a class per sample (index, or a row of weights per class) */
+    BD_ROW_TARGET = 1 << 4,   /* the target is a row of numbers per sample */
+    BD_MIXES_SAMPLES = 1 << 5, /* one sample's output depends on the others (batch norm) */
+    BD_DIFFERS_IN_TRAINING = 1 << 6,
+    BD_DRAWS = 1 << 7,       /* takes random numbers in training */
+    BD_CAN_RELU = 1 << 8,    /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
+    BD_IS_RELU = 1 << 9,     /* is that ReLU */
+} bd_flags;
+
+typedef struct bd_layer_kind bd_layer_kind;
+
+/* A layer: its kind and the values of its hyper-parameters, in the order of kind->hyper. */
+typedef struct {
+    const bd_layer_kind *kind;
+    bd_value hyper[BD_MAX_HYPER];
+} bd_layer;
+
+/* What the shape rule finds out for given inputs. */
+typedef struct {
+    bd_shape out;
+    bd_shape param[BD_MAX_PARAM];
+    bd_shape buffer[BD_MAX_BUFFER];
+    bd_size fan_in;       /* inputs per unit, for init */
+    bd_size keep;         /* reals to keep from forward to backward, besides x and out */
+    bd_size keep_index;   /* the same, integers */
+    bd_size work;         /* reals of scratch in one call */
+    bd_size macs;         /* multiply-adds of forward, for summaries */
+} bd_form;
+
+/* The target of a loss: a class per sample, or a row per sample; the other is NULL. */
+typedef struct {
+    const int64_t *index;
+    const void *rows;
+    bd_size width; /* of a row */
+} bd_target;
+
+/* All that forward and backward of a layer read and write. */
+typedef struct {
+    const bd_shape *shape; /* of x[0], x[1] */
+    const bd_shape *out_shape;
+    const void *x[BD_MAX_INPUT];
+    void *out; /* written by forward, read by backward if BD_KEEP_OUTPUT */
+    const void *const *param;
+    void *const *buffer;
+    void *keep;
+    int64_t *keep_index;
+    void *work;
+    const bd_target *target;
+    const void *dout;          /* of out; for a loss one number */
+    void *dx[BD_MAX_INPUT];    /* NULL: not wanted */
+    void *const *dparam;
+    bd_rng *rng;
+    const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
+    bool training;
+    bool relu_out; /* only with BD_CAN_RELU: store max(out, 0) */
+    bool relu_dx;  /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
+} bd_io;
+
+struct bd_layer_kind {
+    const char *name;
+    int inputs;   /* arrays that it takes */
+    int branches; /* of those, how many are made by its children from the first (Residual: 1) */
+    unsigned flags;
+    bd_hyper_spec hyper[BD_MAX_HYPER]; /* up to the first without a name; likewise below */
+    bd_array_spec param[BD_MAX_PARAM], buffer[BD_MAX_BUFFER];
+    bd_status (*shape)(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail);
+    void (*forward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
+    void (*backward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
+};
+
+/* ---------------------------------------------------------------- the kinds (layers/registry.c) */
+
+extern const bd_layer_kind bd_affine, bd_relu, bd_sigmoid, bd_tanh, bd_residual, bd_softmax_with_loss,
+    bd_identity_with_loss;
+
+/* All kinds, ended by NULL. */
+extern const bd_layer_kind *const bd_layer_kinds[];
+const bd_layer_kind *bd_find_layer(const char *name);
+int bd_hyper_count(const bd_hyper_spec *hyper);
+int bd_array_count(const bd_array_spec *array, int max);
+/* Position of a hyper-parameter, or -1. */
+int bd_find_hyper(const bd_hyper_spec *hyper, const char *name);
+/* BD_BAD_HYPER if a value is outside its range. */
+bd_status bd_check_hyper(const bd_hyper_spec *hyper, const bd_value *value, bd_detail *detail);
+/* The shape rule with the checks that all kinds share: sizes not negative and not too large. */
+bd_status bd_layer_form(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail);
+/* Is the target right for n samples of this loss's scores (n, width)? */
+bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size n, bd_size width, bd_dtype dtype,
+                          bd_detail *detail);
+
+/* ---------------------------------------------------------------- optimisers (optimizer.c) */
+
+enum { BD_MAX_STATE = 2 };
+
+typedef struct {
+    const char *name;
+    bd_hyper_spec hyper[BD_MAX_HYPER];
+    const char *state[BD_MAX_STATE]; /* arrays like the parameters that it keeps */
+    /* p changes in place; t counts updates from 1. */
+    void (*update[BD_DTYPES])(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
+                              int64_t t, const void *kernels);
+} bd_optimizer_kind;
+
+typedef struct {
+    const bd_optimizer_kind *kind;
+    bd_value hyper[BD_MAX_HYPER];
+} bd_optimizer;
+
+extern const bd_optimizer_kind bd_sgd, bd_adam;
+extern const bd_optimizer_kind *const bd_optimizer_kinds[];
+const bd_optimizer_kind *bd_find_optimizer(const char *name);
+int bd_state_count(const bd_optimizer_kind *kind);
+
+/* ---------------------------------------------------------------- the book's functions (functions.c) */
+
+/* Mean over n rows of -sum(t log(y + eps)), y (n, c). */
+double bd_cross_entropy_f32(const float *y, const bd_target *t, bd_size n, bd_size c, double eps);
+double bd_cross_entropy_f64(const double *y, const bd_target *t, bd_size n, bd_size c, double eps);
+/* The first element of x that is NaN or infinite, or -1. */
+bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype);
+/* sum((y - t)^2) */
+double bd_squared_distance_f32(const float *y, const float *t, bd_size n);
+double bd_squared_distance_f64(const double *y, const double *t, bd_size n);
+
+/* ---------------------------------------------------------------- the net (net.c) */
+
+typedef struct bd_net bd_net;
+
+/* A layer for bd_net_create; `children` are those of a layer with branches. */
+typedef struct bd_node {
+    bd_layer layer;
+    const struct bd_node *children;
+    int child_count;
+} bd_node;
+
+/* One parameter, gradient or buffer of a net. */
+typedef struct {
+    char name[32]; /* W1 b1 W2 b2 gamma1 ... */
+    bd_shape shape;
+    bd_role role;
+    bd_size fan_in;
+    double init; /* BD_WEIGHT: a standard deviation or a rule */
+    bd_size offset; /* elements from the start of its arena part */
+    int step;       /* the step of the plan that it belongs to */
+} bd_array;
+
+/* A step of the plan, for those who look: forward runs them in order, backward in reverse. */
+typedef struct {
+    bd_layer layer;
+    int depth;           /* 0; 1 inside a Residual, and so on */
+    bool fused;          /* done by the step before it */
+    bd_form form;        /* for one sample */
+    int first_param, param_count; /* of bd_net_param */
+} bd_step_info;
+
+/* `input` has dim[0] = 1. `loss` must be a loss, the layers must not. detail->where: the layer at fault. */
+bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                        const bd_shape *input, uint64_t seed, bd_detail *detail);
+void bd_net_free(bd_net *net);
+
+/* Draws fresh parameters from the net's generator. */
+void bd_net_init(bd_net *net);
+
+int bd_net_param_count(const bd_net *net);
+const bd_array *bd_net_param(const bd_net *net, int i);
+bd_size bd_net_size(const bd_net *net); /* elements of all parameters */
+/* The parts of the parameter arena, each bd_net_size() elements, in the order of bd_net_param. */
+void *bd_net_params(const bd_net *net);
+void *bd_net_grads(const bd_net *net);
+void *bd_net_state(const bd_net *net, int i); /* i < bd_state_count of the bound optimiser */
+/* Buffers (running statistics): the same, in a part of their own. */
+int bd_net_buffer_count(const bd_net *net);
+const bd_array *bd_net_buffer(const bd_net *net, int i);
+void *bd_net_buffers(const bd_net *net);
+/* The memory itself, so that views of it can outlive the net: who takes it frees it with bd_free, after the net. */
+void *bd_net_take_arena(bd_net *net);
+int bd_net_step_count(const bd_net *net);
+void bd_net_step_info(const bd_net *net, int i, bd_step_info *info);
+bd_shape bd_net_output(const bd_net *net); /* of one sample */
+bd_dtype bd_net_dtype(const bd_net *net);
+const bd_layer *bd_net_loss_layer(const bd_net *net);
+bd_rng *bd_net_rng(bd_net *net);
+size_t bd_net_activation_bytes(const bd_net *net); /* reserved now */
+bool bd_net_mixes_samples(const bd_net *net);
+
+/* Room for batches of n samples. The one function that allocates after creation. */
+bd_status bd_net_reserve(bd_net *net, bd_size n);
+/* Clears the state of the optimiser and restarts its count of updates. */
+void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind);
+const bd_optimizer_kind *bd_net_optimizer(const bd_net *net); /* the bound one, or NULL */
+int64_t bd_net_updates(const bd_net *net);
+
+/* All that follow need bd_net_reserve(n) before, and do not allocate. */
+
+/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. */
+void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
+/* The mean loss of n samples; `hits` (or NULL) counts samples whose largest score is their label's. */
+bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
+                      bool training, bd_detail *detail);
+/* The same and its gradient: into bd_net_grads(), and into dx (n, ...) unless NULL. */
+bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
+                          bd_size n, bool fuse, bd_detail *detail);
+/* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
+ * the bound kind. When it fails no parameter has changed. */
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                       bd_detail *detail);
+/* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
+ * later. Runs that part only. */
+double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
+
+/* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
+
+/* f(h) for a step h along one direction, and how far the step really went once it was rounded to the grid of floats.
+ * False stops everything (the callee knows why). */
+typedef bool (*bd_probe)(void *context, double h, double *value, double *moved);
+
+typedef struct {
+    double value;       /* the derivative */
+    double uncertainty; /* a bound on its error */
+    double step;        /* the h whose rung was chosen */
+    int evaluations;
+    double left, right; /* one-sided estimates, equal within their errors where f is smooth */
+ bool finite;        /* some step gave finite numbers */
+    bool one_sided;     /* only one side of the point could be evaluated */
+} bd_derivative_result;
+
+/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate, `eps` the rounding unit of f. */
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double eps, double rtol);
+
+/* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
+
+/* "avx2" or another name to force it, NULL for the best that this processor has. False if it cannot be had. */
+bool bd_choose_isa(const char *name);
+const char *bd_isa(void);
+/* Names of those that this processor can run, best last, ended by NULL. */
+const char *const *bd_isa_names(void);
+const void *bd_kernels(bd_dtype dtype);
+
+#endif

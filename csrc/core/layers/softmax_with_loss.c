@@ -1,0 +1,103 @@
+/* SoftmaxWithLoss: y = softmax(x), loss = -sum(t log y) / n        (book: section 5.6.3)
+ *
+ * NumPy twin:   y = np.exp(x - x.max(1, keepdims=True));  y /= y.sum(1, keepdims=True)
+ *               loss = -(t * np.log(y + eps)).sum() / n
+ *               dx = dout * (y * t.sum(1, keepdims=True) - t) / n
+ *
+ * Shapes:       x (n, c); t an index (n) or rows (n, c); loss one number; keeps y (n, c) and log sum exp (n).
+ * With eps 0 the logarithm is taken exactly, log y = x - log sum exp(x). With eps the loss is the book's, which
+ * differentiates as if eps were not there: so does this backward.
+ */
+#ifdef real
+
+static real REAL(row_loss)(const real *x, const real *y, real log_sum, bd_size class, double eps)
+{
+    return eps == 0 ? log_sum - x[class] : -(real)logl((long double)y[class] + (long double)eps);
+}
+
+static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *io)
+{
+    const bd_size n = io->shape->dim[0], c = io->shape->dim[1];
+    const REAL(bd_kernels) *k = io->kernels;
+    const double eps = layer->hyper[EPS].f;
+    const real *x = io->x[0], *t = io->target->rows;
+    real *y = io->keep, *log_sum = y + n * c, *loss = io->out;
+    long double total = 0;
+
+    k->softmax_rows(y, log_sum, x, n, c);
+    for (bd_size i = 0; i < n; i++) {
+        const bd_size row = i * c;
+        if (io->target->index) {
+            total += REAL(row_loss)(x + row, y + row, log_sum[i], io->target->index[i], eps);
+        } else {
+            for (bd_size j = 0; j < c; j++)
+                if (t[row + j] != 0) /* 0 log 0 is 0 */
+                    total += t[row + j] * REAL(row_loss)(x + row, y + row, log_sum[i], j, eps);
+        }
+    }
+    *loss = (real)(total / (long double)n);
+}
+
+static void REAL(softmax_with_loss_backward)(const bd_layer *layer, const bd_io *io)
+{
+    const bd_size n = io->shape->dim[0], c = io->shape->dim[1];
+    const real *y = io->keep, *t = io->target->rows;
+    const real scale = *(const real *)io->dout / (real)n;
+    real *dx = io->dx[0];
+
+    (void)layer;
+    if (!dx)
+        return;
+    /* loss = -sum(t log y) / n, y = softmax(x) */
+    for (bd_size i = 0; i < n; i++) {
+        const bd_size row = i * c;
+        if (io->target->index) {
+            const bd_size class = io->target->index[i];
+            for (bd_size j = 0; j < c; j++)
+                dx[row + j] = y[row + j] * scale;
+            dx[row + class] = (y[row + class] - 1) * scale;
+        } else {
+            real weight = 0;
+            for (bd_size j = 0; j < c; j++)
+                weight += t[row + j];
+            for (bd_size j = 0; j < c; j++)
+                dx[row + j] = (y[row + j] * weight - t[row + j]) * scale;
+        }
+    }
+}
+
+#else
+
+#include <math.h>
+
+#include "../badak.h"
+#include "../../kernels/kernels.h"
+
+enum { EPS }; /* hyper-parameters */
+
+#define BD_BODY "layers/softmax_with_loss.c"
+#include "../each_real.h"
+
+static bd_status softmax_with_loss_shape(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail)
+{
+    (void)layer;
+    if (x->ndim != 2) {
+        *detail = (bd_detail){.what = "the scores", .got = x->ndim, .expected = 2};
+        return BD_BAD_NDIM;
+    }
+    form->out = bd_shape1(1);
+    form->keep = bd_count(x) + x->dim[0];
+    return BD_OK;
+}
+
+const bd_layer_kind bd_softmax_with_loss = {
+    .name = "SoftmaxWithLoss",
+    .inputs = 1,
+    .flags = BD_IS_LOSS | BD_CLASS_TARGET | BD_ROW_TARGET,
+    .hyper = {[EPS] = {"eps", BD_REAL, .min = 0, .max = 1}},
+    .shape = softmax_with_loss_shape,
+    .forward = BD_EACH_REAL(softmax_with_loss_forward),
+    .backward = BD_EACH_REAL(softmax_with_loss_backward),
+};
+
+#endif

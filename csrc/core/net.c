@@ -1,0 +1,794 @@
+/* The net: a list of layers becomes a plan, a list of steps over values; forward runs it in order, backward in
+ * reverse. A value is an array that a step makes (value 0 is the input), with its gradient beside it.
+ *
+ * Memory is two blocks. The arena, made once: parameters, gradients and the optimiser's state, each part laid out
+ * like the others, then buffers. The activations, made by bd_net_reserve for a number of samples: values, their
+ * gradients, what layers keep for backward, one scratch space, and room for a batch picked from a larger array.
+ *
+ * Fusion is a property of the plan, decided once: a layer that can apply a ReLU while it stores does the work of
+ * the Relu after it (relu_out), and while it stores dx that of the Relu before it (relu_dx).
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../kernels/kernels.h"
+#include "badak.h"
+
+enum { MAX_DEPTH = 64, ALIGN_ELEMENTS = 16 };
+
+typedef struct {
+    bd_shape shape;   /* for one sample */
+    int uses;         /* steps that read it */
+    bool trains;      /* depends on a parameter, so that its gradient is needed */
+    size_t at, grad_at; /* bytes into the activations */
+} net_value;
+
+typedef struct {
+    bd_layer layer;
+    int depth;
+    int number;                /* in the names of its parameters */
+    int in[BD_MAX_INPUT], out; /* values */
+    bd_form form;              /* for one sample */
+    int first_param, param_count, first_buffer;
+    bool relu_out, relu_done; /* applies the next step's ReLU; is a ReLU that the step before applies */
+    bool relu_dx, relu_dx_done;
+    size_t keep_at, keep_index_at;
+} net_step;
+
+struct bd_net {
+    bd_dtype dtype;
+    net_step *step; /* the loss is the last */
+    int steps;
+    net_value *value;
+    int values;
+    bd_array *param, *buffer;
+    int params, buffers;
+    bd_size size, buffer_size; /* elements, with the gaps that alignment leaves */
+    char *arena;
+    bool arena_taken;
+    char *activations;
+    size_t activation_bytes, work_at, sum_at, picked_t_at;
+    bd_size room; /* samples that fit */
+    bool *grad_written; /* per value, in one backward */
+    const bd_optimizer_kind *optimizer;
+    int64_t updates;
+    bd_rng rng;
+};
+
+/* Everything about one run that is not about the net. */
+typedef struct {
+    const void *x;
+    const bd_target *target; /* NULL: the loss is not run */
+    void *scores, *dx;       /* NULL: not wanted */
+    bd_size n;
+    bool training, fuse;
+} net_run;
+
+/* ---------------------------------------------------------------- making the plan */
+
+static int count_layers(const bd_node *node, int count, int depth)
+{
+    int total = count;
+
+    if (depth <= MAX_DEPTH)
+        for (int i = 0; i < count; i++)
+            total += count_layers(node[i].children, node[i].child_count, depth + 1);
+    return total;
+}
+
+static bd_size aligned(bd_size elements)
+{
+    return (elements + ALIGN_ELEMENTS - 1) / ALIGN_ELEMENTS * ALIGN_ELEMENTS;
+}
+
+/* 1 for the first layer with parameters of these names, and so on: W1 b1 W2 b2, gamma1 beta1. Looked up backwards,
+ * where the one before usually is near. */
+static int number_of(const bd_net *net, const bd_layer_kind *kind)
+{
+    for (int i = net->steps - 1; i >= 0; i--) {
+        const char *first = net->step[i].layer.kind->param[0].name;
+        if (first && !strcmp(first, kind->param[0].name))
+            return net->step[i].number + 1;
+    }
+    return 1;
+}
+
+static double init_of(const bd_layer *layer)
+{
+    const int at = bd_find_hyper(layer->kind->hyper, "init");
+    return at < 0 ? BD_INIT_HE : layer->hyper[at].f;
+}
+
+static void add_arrays(bd_array *array, int *count, bd_size *size, const bd_array_spec *spec, const bd_shape *shape,
+                       int max, const net_step *step, int step_index)
+{
+    for (int i = 0; i < bd_array_count(spec, max); i++) {
+        bd_array *a = &array[(*count)++];
+        *a = (bd_array){.shape = shape[i],
+                        .role = spec[i].role,
+                        .fan_in = step->form.fan_in,
+                        .init = init_of(&step->layer),
+                        .offset = *size,
+                        .step = step_index};
+        snprintf(a->name, sizeof a->name, "%s%d", spec[i].name, step->number);
+        *size += aligned(bd_count(&shape[i]));
+    }
+}
+
+/* A step whose inputs are known: its shapes, parameters and output value. */
+static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const int in[BD_MAX_INPUT], bd_detail *detail)
+{
+    net_step *step = &net->step[net->steps];
+    bd_shape shape[BD_MAX_INPUT] = {{0}};
+    bool trains = layer->kind->param[0].name != NULL;
+
+    *step = (net_step){.layer = *layer, .depth = depth, .first_param = net->params, .first_buffer = net->buffers};
+    for (int i = 0; i < layer->kind->inputs; i++) {
+        net_value *value = &net->value[in[i]];
+        step->in[i] = in[i];
+        shape[i] = value->shape;
+        value->uses++;
+        trains = trains || value->trains;
+    }
+    const bd_status status = bd_layer_form(layer, shape, &step->form, detail);
+    if (status)
+        return status;
+
+    if (layer->kind->param[0].name) {
+        step->number = number_of(net, layer->kind);
+        add_arrays(net->param, &net->params, &net->size, layer->kind->param, step->form.param, BD_MAX_PARAM, step,
+                   net->steps);
+        add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer,
+                   BD_MAX_BUFFER, step, net->steps);
+    }
+    step->param_count = net->params - step->first_param;
+    step->out = net->values;
+    net->value[net->values++] = (net_value){.shape = step->form.out, .trains = trains};
+    net->steps++;
+    return BD_OK;
+}
+
+/* The steps of a chain of layers, from value *at to the value that it leaves in *at. */
+static bd_status add_chain(bd_net *net, const bd_node *node, int count, int depth, int *at, bd_detail *detail)
+{
+    for (int i = 0; i < count; i++) {
+        const bd_layer_kind *kind = node[i].layer.kind;
+        int in[BD_MAX_INPUT] = {*at, *at};
+        bd_status status = BD_OK;
+
+        if (depth > MAX_DEPTH) {
+            *detail = (bd_detail){.what = kind->name, .expected = MAX_DEPTH};
+            return BD_TOO_DEEP;
+        }
+        if (kind->flags & BD_IS_LOSS) {
+            *detail = (bd_detail){.what = kind->name};
+            return BD_LOSS_INSIDE;
+        }
+        if (kind->branches)
+            status = add_chain(net, node[i].children, node[i].child_count, depth + 1, &in[1], detail);
+        if (!status) {
+            detail->where = net->steps;
+            status = add_step(net, &node[i].layer, depth, in, detail);
+        }
+        if (status)
+            return status;
+        *at = net->step[net->steps - 1].out;
+    }
+    return BD_OK;
+}
+
+static void fuse(bd_net *net)
+{
+    for (int i = 1; i < net->steps; i++) {
+        net_step *step = &net->step[i], *before = &net->step[i - 1];
+        const bool follows = before->out == step->in[0] && net->value[before->out].uses == 1;
+
+        if (!follows)
+            continue;
+        if (step->layer.kind->flags & BD_IS_RELU && before->layer.kind->flags & BD_CAN_RELU)
+            before->relu_out = step->relu_done = true;
+        if (before->layer.kind->flags & BD_IS_RELU && step->layer.kind->flags & BD_CAN_RELU)
+            step->relu_dx = before->relu_dx_done = true;
+    }
+}
+
+/* Parameters, gradients and two states are alike; buffers come last. */
+enum { PARAMS, GRADS, STATE, PARTS = STATE + BD_MAX_STATE };
+
+static bd_status make_arena(bd_net *net, bd_detail *detail)
+{
+    const bd_size elements = net->size * PARTS + net->buffer_size;
+
+    if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
+        *detail = (bd_detail){.what = "the parameters of the net"};
+        return BD_TOO_LARGE;
+    }
+    net->arena = bd_alloc((size_t)elements * bd_dtype_size(net->dtype));
+    return net->arena ? BD_OK : BD_NO_MEMORY;
+}
+
+bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                        const bd_shape *input, uint64_t seed, bd_detail *detail)
+{
+    const size_t steps = (size_t)count_layers(layers, count, 0) + 1;
+    bd_status status = BD_NO_MEMORY;
+    int at = 0;
+
+    *out = NULL;
+    *detail = (bd_detail){0};
+    if (!(loss->kind->flags & BD_IS_LOSS)) {
+        detail->what = loss->kind->name;
+        return BD_NOT_A_LOSS;
+    }
+    bd_net *net = bd_alloc(sizeof *net);
+    if (!net)
+        return BD_NO_MEMORY;
+    net->dtype = dtype;
+    net->rng.seed = seed;
+    net->step = bd_alloc(steps * sizeof *net->step);
+    net->value = bd_alloc((steps + 1) * sizeof *net->value);
+    net->grad_written = bd_alloc((steps + 1) * sizeof *net->grad_written);
+    net->param = bd_alloc(steps * BD_MAX_PARAM * sizeof *net->param);
+    net->buffer = bd_alloc(steps * BD_MAX_BUFFER * sizeof *net->buffer);
+    if (!net->step || !net->value || !net->grad_written || !net->param || !net->buffer)
+        goto done;
+
+    net->value[net->values++] = (net_value){.shape = *input};
+    if ((status = add_chain(net, layers, count, 0, &at, detail)))
+        goto done;
+    detail->where = net->steps;
+    if ((status = add_step(net, loss, 0, (int[]){at, at}, detail)))
+        goto done;
+    fuse(net);
+    if ((status = make_arena(net, detail)))
+        goto done;
+    bd_net_init(net);
+    *out = net;
+done:
+    if (status)
+        bd_net_free(net);
+    return status;
+}
+
+void bd_net_free(bd_net *net)
+{
+    if (!net)
+        return;
+    bd_free(net->step);
+    bd_free(net->value);
+    bd_free(net->grad_written);
+    bd_free(net->param);
+    bd_free(net->buffer);
+    bd_free(net->activations);
+    if (!net->arena_taken)
+        bd_free(net->arena);
+    bd_free(net);
+}
+
+/* ---------------------------------------------------------------- looking at it */
+
+static char *part(const bd_net *net, int which)
+{
+    return net->arena + (size_t)net->size * (size_t)which * bd_dtype_size(net->dtype);
+}
+
+int bd_net_param_count(const bd_net *net)
+{
+    return net->params;
+}
+
+const bd_array *bd_net_param(const bd_net *net, int i)
+{
+    return &net->param[i];
+}
+
+int bd_net_buffer_count(const bd_net *net)
+{
+    return net->buffers;
+}
+
+const bd_array *bd_net_buffer(const bd_net *net, int i)
+{
+    return &net->buffer[i];
+}
+
+bd_size bd_net_size(const bd_net *net)
+{
+    return net->size;
+}
+
+void *bd_net_params(const bd_net *net)
+{
+    return part(net, PARAMS);
+}
+
+void *bd_net_grads(const bd_net *net)
+{
+    return part(net, GRADS);
+}
+
+void *bd_net_state(const bd_net *net, int i)
+{
+    return part(net, STATE + i);
+}
+
+void *bd_net_buffers(const bd_net *net)
+{
+    return part(net, PARTS);
+}
+
+void *bd_net_take_arena(bd_net *net)
+{
+    net->arena_taken = true;
+    return net->arena;
+}
+
+int bd_net_step_count(const bd_net *net)
+{
+    return net->steps - 1; /* without the loss */
+}
+
+void bd_net_step_info(const bd_net *net, int i, bd_step_info *info)
+{
+    const net_step *step = &net->step[i];
+    *info = (bd_step_info){.layer = step->layer,
+                           .depth = step->depth,
+                           .fused = step->relu_done,
+                           .form = step->form,
+                           .first_param = step->first_param,
+                           .param_count = step->param_count};
+}
+
+static const net_step *loss_step(const bd_net *net)
+{
+    return &net->step[net->steps - 1];
+}
+
+static int scores_value(const bd_net *net)
+{
+    return loss_step(net)->in[0];
+}
+
+bd_shape bd_net_output(const bd_net *net)
+{
+    return net->value[scores_value(net)].shape;
+}
+
+bd_dtype bd_net_dtype(const bd_net *net)
+{
+    return net->dtype;
+}
+
+const bd_layer *bd_net_loss_layer(const bd_net *net)
+{
+    return &loss_step(net)->layer;
+}
+
+bd_rng *bd_net_rng(bd_net *net)
+{
+    return &net->rng;
+}
+
+size_t bd_net_activation_bytes(const bd_net *net)
+{
+    return net->activation_bytes;
+}
+
+bool bd_net_mixes_samples(const bd_net *net)
+{
+    for (int i = 0; i < net->steps; i++)
+        if (net->step[i].layer.kind->flags & BD_MIXES_SAMPLES)
+            return true;
+    return false;
+}
+
+const bd_optimizer_kind *bd_net_optimizer(const bd_net *net)
+{
+    return net->optimizer;
+}
+
+int64_t bd_net_updates(const bd_net *net)
+{
+    return net->updates;
+}
+
+/* ---------------------------------------------------------------- parameters at first */
+
+static void set_real(const bd_net *net, char *base, bd_size i, double value)
+{
+    if (net->dtype == BD_F32)
+        ((float *)(void *)base)[i] = (float)value;
+    else if (net->dtype == BD_F64)
+        ((double *)(void *)base)[i] = value;
+    else
+        ((long double *)(void *)base)[i] = value;
+}
+
+void bd_net_init(bd_net *net)
+{
+    for (int p = 0; p < net->params; p++) {
+        const bd_array *a = &net->param[p];
+        const bd_size count = bd_count(&a->shape);
+        const double variance = a->init == BD_INIT_HE ? 2.0 : 1.0;
+        const double std = a->init >= 0 ? a->init : sqrt(variance / (double)a->fan_in);
+
+        for (bd_size i = 0; i < count; i++) {
+            const double value = a->role == BD_WEIGHT  ? std * bd_rng_normal(&net->rng)
+                                 : a->role == BD_SCALE ? 1
+                                                       : 0;
+            set_real(net, part(net, PARAMS), a->offset + i, value);
+        }
+    }
+}
+
+void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind)
+{
+    net->optimizer = kind;
+    net->updates = 0;
+    for (int i = 0; i < bd_state_count(kind); i++)
+        memset(bd_net_state(net, i), 0, (size_t)net->size * bd_dtype_size(net->dtype));
+}
+
+/* ---------------------------------------------------------------- room for a batch */
+
+static bd_shape of_batch(const net_value *value, bd_size n)
+{
+    bd_shape shape = value->shape;
+    shape.dim[0] = n;
+    return shape;
+}
+
+/* Hands out consecutive aligned places; `failed` once they cannot be counted any more. */
+typedef struct {
+    size_t used;
+    bool failed;
+} place_maker;
+
+static size_t place(place_maker *maker, bd_size elements, size_t element_size)
+{
+    const size_t at = maker->used, align = 64;
+
+    if (elements < 0 || elements > BD_MAX_ELEMENTS || at > (size_t)PTRDIFF_MAX / 2)
+        maker->failed = true;
+    else
+        maker->used = (at + (size_t)elements * element_size + align - 1) / align * align;
+    return at;
+}
+
+bd_status bd_net_reserve(bd_net *net, bd_size n)
+{
+    const size_t size = bd_dtype_size(net->dtype);
+    const bd_size width = bd_features(&net->value[scores_value(net)].shape);
+    place_maker maker = {0};
+    bd_size work = 0, most = 0;
+    bd_detail detail;
+
+    if (n <= net->room)
+        return BD_OK;
+    /* first count: a failure must leave the net as it was */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        maker = (place_maker){0};
+        for (int i = 0; i < net->values; i++) {
+            const bd_shape shape = of_batch(&net->value[i], i == net->values - 1 ? 1 : n);
+            const bd_size count = bd_count(&shape);
+            const size_t at = place(&maker, count, size), grad_at = place(&maker, count, size);
+            if (count > most)
+                most = count;
+            if (attempt) {
+                net->value[i].at = at;
+                net->value[i].grad_at = grad_at;
+            }
+        }
+        for (int i = 0; i < net->steps; i++) {
+            net_step *step = &net->step[i];
+            bd_shape shape[BD_MAX_INPUT];
+            bd_form form;
+            for (int j = 0; j < BD_MAX_INPUT; j++)
+                shape[j] = of_batch(&net->value[step->in[j]], n);
+            if (bd_layer_form(&step->layer, shape, &form, &detail))
+                return BD_NO_MEMORY; /* more elements than any memory holds */
+            if (form.work > work)
+                work = form.work;
+            const size_t keep_at = place(&maker, form.keep, size);
+            const size_t keep_index_at = place(&maker, form.keep_index, sizeof(int64_t));
+            if (attempt) {
+                step->keep_at = keep_at;
+                step->keep_index_at = keep_index_at;
+            }
+        }
+        const size_t work_at = place(&maker, work, size), sum_at = place(&maker, most, size);
+        const size_t picked_t_at = place(&maker, n, sizeof(int64_t) + (size_t)width * size);
+        if (maker.failed)
+            return BD_NO_MEMORY;
+        if (!attempt) {
+            char *activations = bd_alloc(maker.used);
+            if (!activations)
+                return BD_NO_MEMORY;
+            bd_free(net->activations);
+            net->activations = activations;
+        } else {
+            net->work_at = work_at;
+            net->sum_at = sum_at;
+            net->picked_t_at = picked_t_at;
+        }
+    }
+    net->activation_bytes = maker.used;
+    net->room = n;
+    return BD_OK;
+}
+
+/* ---------------------------------------------------------------- running it */
+
+static void *value_at(const bd_net *net, const net_run *run, int value)
+{
+    if (value == scores_value(net) && run->scores)
+        return run->scores;
+    return net->activations + net->value[value].at;
+}
+
+static const void *input_at(const bd_net *net, const net_run *run, int value)
+{
+    return value == 0 ? run->x : value_at(net, run, value);
+}
+
+/* A step with all its pointers: what forward and backward share. The shapes live in `shape`: inputs, then output. */
+static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_shape shape[BD_MAX_INPUT + 1],
+                   const void *param[BD_MAX_PARAM], void *dparam[BD_MAX_PARAM], void *buffer[BD_MAX_BUFFER])
+{
+    const size_t size = bd_dtype_size(net->dtype);
+    bd_io io = {.shape = shape,
+                .out_shape = &shape[BD_MAX_INPUT],
+                .out = value_at(net, run, step->out),
+                .param = param,
+                .dparam = dparam,
+                .buffer = buffer,
+                .keep = net->activations + step->keep_at,
+                .keep_index = (int64_t *)(void *)(net->activations + step->keep_index_at),
+                .work = net->activations + net->work_at,
+                .target = run->target,
+                .rng = &net->rng,
+                .kernels = bd_kernels(net->dtype),
+                .training = run->training};
+
+    for (int i = 0; i < step->layer.kind->inputs; i++) {
+        shape[i] = of_batch(&net->value[step->in[i]], run->n);
+        io.x[i] = input_at(net, run, step->in[i]);
+    }
+    shape[BD_MAX_INPUT] = of_batch(&net->value[step->out], run->n);
+    for (int i = 0; i < step->param_count; i++) {
+        const size_t at = (size_t)net->param[step->first_param + i].offset * size;
+        param[i] = part(net, PARAMS) + at;
+        dparam[i] = part(net, GRADS) + at;
+    }
+    for (int i = 0; i < bd_array_count(step->layer.kind->buffer, BD_MAX_BUFFER); i++)
+        buffer[i] = part(net, PARTS) + (size_t)net->buffer[step->first_buffer + i].offset * size;
+    return io;
+}
+
+static void run_forward(bd_net *net, const net_run *run, int first)
+{
+    const int end = run->target ? net->steps : net->steps - 1;
+
+    for (int i = first; i < end; i++) {
+        const net_step *step = &net->step[i];
+        const void *param[BD_MAX_PARAM];
+        void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
+        bd_shape shape[BD_MAX_INPUT + 1];
+
+        if (run->fuse && step->relu_done)
+            continue;
+        bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
+        if (run->fuse && step->relu_out) {
+            io.relu_out = true;
+            io.out = value_at(net, run, net->step[i + 1].out);
+        }
+        step->layer.kind->forward[net->dtype](&step->layer, &io);
+    }
+}
+
+static void add_to(const bd_net *net, void *sum, const void *more, bd_size count)
+{
+    const void *k = bd_kernels(net->dtype);
+
+    if (net->dtype == BD_F32)
+        ((const bd_kernels_f32 *)k)->add(sum, sum, more, count);
+    else if (net->dtype == BD_F64)
+        ((const bd_kernels_f64 *)k)->add(sum, sum, more, count);
+    else
+        ((const bd_kernels_ext *)k)->add(sum, sum, more, count);
+}
+
+static bool gradient_wanted(const bd_net *net, const net_run *run, int value)
+{
+    return net->value[value].trains || run->dx;
+}
+
+static char *grad_at(const bd_net *net, const net_run *run, int value)
+{
+    return value == 0 ? run->dx : net->activations + net->value[value].grad_at;
+}
+
+static void run_backward(bd_net *net, const net_run *run)
+{
+    memset(net->grad_written, 0, (size_t)net->values * sizeof *net->grad_written);
+    set_real(net, grad_at(net, run, loss_step(net)->out), 0, 1);
+
+    for (int i = net->steps - 1; i >= 0; i--) {
+        const net_step *step = &net->step[i];
+        const void *param[BD_MAX_PARAM];
+        void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
+        bd_shape shape[BD_MAX_INPUT + 1];
+
+        if (run->fuse && step->relu_dx_done)
+            continue;
+        bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
+        int to[BD_MAX_INPUT];
+        io.dout = grad_at(net, run, step->out);
+        for (int j = 0; j < step->layer.kind->inputs; j++) {
+            to[j] = step->in[j];
+            if (run->fuse && step->relu_dx)
+                to[j] = net->step[i - 1].in[0]; /* past the ReLU */
+            if (!gradient_wanted(net, run, to[j]))
+                continue;
+            /* what meets at a value is summed: the second to arrive waits in the scratch at sum_at */
+            io.dx[j] = net->grad_written[to[j]] ? net->activations + net->sum_at : grad_at(net, run, to[j]);
+        }
+        io.relu_dx = run->fuse && step->relu_dx;
+        step->layer.kind->backward[net->dtype](&step->layer, &io);
+        for (int j = 0; j < step->layer.kind->inputs; j++) {
+            if (io.dx[j] && net->grad_written[to[j]])
+                add_to(net, grad_at(net, run, to[j]), io.dx[j], bd_count(&shape[j]));
+            if (io.dx[j])
+                net->grad_written[to[j]] = true;
+        }
+    }
+}
+
+static double loss_value(const bd_net *net)
+{
+    const void *loss = net->activations + net->value[loss_step(net)->out].at;
+
+    return net->dtype == BD_F32   ? *(const float *)loss
+           : net->dtype == BD_F64 ? *(const double *)loss
+                                  : (double)*(const long double *)loss;
+}
+
+static double real_at(const bd_net *net, const void *base, bd_size i)
+{
+    return net->dtype == BD_F32   ? ((const float *)base)[i]
+           : net->dtype == BD_F64 ? ((const double *)base)[i]
+                                  : (double)((const long double *)base)[i];
+}
+
+/* The first of the largest, as np.argmax. */
+static bd_size largest_at(const bd_net *net, const void *base, bd_size from, bd_size count)
+{
+    bd_size best = 0;
+
+    for (bd_size j = 1; j < count; j++)
+        if (real_at(net, base, from + j) > real_at(net, base, from + best))
+            best = j;
+    return best;
+}
+
+static bd_size count_hits(const bd_net *net, const net_run *run)
+{
+    const bd_size c = bd_features(&net->value[scores_value(net)].shape);
+    const void *scores = input_at(net, run, scores_value(net));
+    bd_size hits = 0;
+
+    for (bd_size i = 0; i < run->n; i++) {
+        const bd_size label =
+            run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
+        hits += largest_at(net, scores, i * c, c) == label;
+    }
+    return hits;
+}
+
+static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const net_run *run, bd_detail *detail)
+{
+    const bd_size width = bd_features(&net->value[scores_value(net)].shape);
+    const bd_status status = bd_check_target(&loss_step(net)->layer, run->target, run->n, width, net->dtype, detail);
+
+    if (status)
+        return status;
+    if (run->n == 0) {
+        *detail = (bd_detail){.what = "x"};
+        return BD_EMPTY_BATCH;
+    }
+    run_forward(net, run, 0);
+    *loss = loss_value(net);
+    if (hits)
+        *hits = count_hits(net, run);
+    return BD_OK;
+}
+
+void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
+{
+    run_forward(net, &(net_run){.x = x, .scores = scores, .n = n, .training = training, .fuse = fuse_steps}, 0);
+}
+
+bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
+                      bool training, bd_detail *detail)
+{
+    const net_run run = {.x = x, .target = t, .n = n, .training = training, .fuse = true};
+    return loss_and_hits(net, loss, hits, &run, detail);
+}
+
+double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training)
+{
+    run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true}, first);
+    return loss_value(net);
+}
+
+bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
+                          bd_size n, bool fuse_steps, bd_detail *detail)
+{
+    const net_run run = {.x = x, .target = t, .dx = dx, .n = n, .training = true, .fuse = fuse_steps};
+    const bd_status status = loss_and_hits(net, loss, hits, &run, detail);
+
+    if (!status)
+        run_backward(net, &run);
+    return status;
+}
+
+/* Copies the wanted rows next to each other, into the net's own memory. */
+static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *rows, bd_size n, bd_size total,
+                      bd_detail *detail)
+{
+    const size_t size = bd_dtype_size(net->dtype);
+    const size_t x_row = (size_t)bd_features(&net->value[0].shape) * size, t_row = (size_t)t->width * size;
+    char *picked_x = net->activations + net->value[0].at;
+    int64_t *picked_index = (int64_t *)(void *)(net->activations + net->picked_t_at);
+    char *picked_rows = (char *)(picked_index + n);
+
+    for (bd_size i = 0; i < n; i++) {
+        if (rows[i] < 0 || rows[i] >= total) {
+            *detail = (bd_detail){.what = "x", .got = rows[i], .expected = total - 1};
+            return BD_BAD_ROW;
+        }
+        const size_t row = (size_t)rows[i];
+        memcpy(picked_x + (size_t)i * x_row, (const char *)*x + row * x_row, x_row);
+        if (t->index)
+            picked_index[i] = t->index[row];
+        else
+            memcpy(picked_rows + (size_t)i * t_row, (const char *)t->rows + row * t_row, t_row);
+    }
+    *x = picked_x;
+    if (t->index)
+        t->index = picked_index;
+    else
+        t->rows = picked_rows;
+    return BD_OK;
+}
+
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                       bd_detail *detail)
+{
+    bd_target target = *t;
+    bd_status status = BD_OK;
+    void *state[BD_MAX_STATE];
+
+    if (target.rows && target.width != bd_features(&net->value[scores_value(net)].shape)) {
+        *detail = (bd_detail){.what = "t",
+                              .got = target.width,
+                              .expected = bd_features(&net->value[scores_value(net)].shape)};
+        return BD_BAD_TARGET_WIDTH;
+    }
+    if (rows && (status = pick(net, &x, &target, rows, n, total, detail)))
+        return status;
+    if ((status = bd_net_gradient(net, loss, hits, NULL, x, &target, n, true, detail)))
+        return status;
+    if (!isfinite(*loss)) {
+        *detail = (bd_detail){.value = *loss};
+        return BD_LOSS_NOT_FINITE;
+    }
+    for (int i = 0; i < bd_state_count(net->optimizer); i++)
+        state[i] = bd_net_state(net, i);
+    net->updates++;
+    net->optimizer->update[net->dtype](bd_net_params(net), bd_net_grads(net), state, net->size, optimizer->hyper,
+                                       net->updates, bd_kernels(net->dtype));
+    return BD_OK;
+}

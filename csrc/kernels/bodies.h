@@ -1,0 +1,26 @@
+/* All kernels, for the type and the instruction set chosen by the file that includes this; ends with their table. */
+#include "math.inc"
+
+#include "gemm.inc"
+
+#include "elementwise.inc"
+
+const bd_kernels_real TABLE = {
+    .gemm_nn = KERNEL(gemm_nn),
+    .gemm_nt = KERNEL(gemm_nt),
+    .gemm_tn = KERNEL(gemm_tn),
+    .sum_rows = KERNEL(sum_rows),
+    .exp = KERNEL(exp),
+    .log = KERNEL(log),
+    .relu = KERNEL(relu),
+    .sigmoid = KERNEL(sigmoid),
+    .tanh = KERNEL(tanh),
+    .add = KERNEL(add),
+    .relu_backward = KERNEL(relu_backward),
+    .sigmoid_backward = KERNEL(sigmoid_backward),
+    .tanh_backward = KERNEL(tanh_backward),
+    .softmax_rows = KERNEL(softmax_rows),
+    .all_finite = KERNEL(all_finite),
+    .sgd = KERNEL(sgd),
+    .adam = KERNEL(adam),
+};

@@ -1,0 +1,35 @@
+/* The table for one float type; included by kernels.h once per type, so without an include guard. */
+typedef struct {
+    /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays */
+    void (*gemm_nn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
+                    bool relu);
+    /* out (m, n) = a (m, k) b^T, b (n, k); where mask (m, n) is not NULL, 0 where mask <= 0 */
+    void (*gemm_nt)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *mask);
+    /* out (m, n) = a^T b, a (k, m), b (k, n) */
+    void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k);
+    /* out (n) = sum of the m rows of x (m, n) */
+    void (*sum_rows)(real *out, const real *x, bd_size m, bd_size n);
+
+    /* Element by element, n of them. out may be x. exp and log are within 2 ULP. */
+    void (*exp)(real *out, const real *x, bd_size n);
+    void (*log)(real *out, const real *x, bd_size n);
+    void (*relu)(real *out, const real *x, bd_size n);
+    void (*sigmoid)(real *out, const real *x, bd_size n);
+    void (*tanh)(real *out, const real *x, bd_size n);
+    void (*add)(real *out, const real *a, const real *b, bd_size n);
+    /* dx = dout times the slope, from out = f(x). dx may be dout. */
+    void (*relu_backward)(real *dx, const real *dout, const real *out, bd_size n);
+    void (*sigmoid_backward)(real *dx, const real *dout, const real *out, bd_size n);
+    void (*tanh_backward)(real *dx, const real *dout, const real *out, bd_size n);
+
+    /* y (n, c) = softmax of each row of x; log_sum (n) = log sum exp of the row, or NULL */
+    void (*softmax_rows)(real *y, real *log_sum, const real *x, bd_size n, bd_size c);
+    /* Does x hold neither NaN nor infinity? */
+    bool (*all_finite)(const real *x, bd_size n);
+
+    /* p -= lr g */
+    void (*sgd)(real *p, const real *g, bd_size n, real lr);
+    /* m += rate1 (g - m); v += rate2 (g^2 - v); p -= lr m / (sqrt(v) + eps). State too small to be a normal
+     * number becomes 0, because arithmetic on such numbers is slow. */
+    void (*adam)(real *p, const real *g, real *m, real *v, bd_size n, real lr, real rate1, real rate2, real eps);
+} REAL(bd_kernels);

@@ -1,0 +1,72 @@
+/* 64-byte vectors, 32 registers, masks: AVX-512 F, VL, DQ, BW. What each name means: simd_generic.h. */
+#define LANES (64 / (int)sizeof(real))
+enum { TILE_ROWS = 12 };
+
+typedef real vec __attribute__((vector_size(64)));
+typedef sint ivec __attribute__((vector_size(64)));
+typedef real unaligned_vec __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));
+
+static inline vec v_load(const real *p)
+{
+    return *(const unaligned_vec *)(const void *)p;
+}
+
+static inline void v_store(real *p, vec a)
+{
+    *(unaligned_vec *)(void *)p = a;
+}
+
+static inline vec v_set(real a)
+{
+    return a - (vec){0};
+}
+
+static inline vec v_select(ivec mask, vec a, vec b)
+{
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+
+static inline vec v_load_part(const real *p, int count, real fill)
+{
+#ifdef BD_SINGLE
+    return (vec)_mm512_mask_loadu_ps((__m512)v_set(fill), (__mmask16)((1u << count) - 1), p);
+#else
+    return (vec)_mm512_mask_loadu_pd((__m512d)v_set(fill), (__mmask8)((1u << count) - 1), p);
+#endif
+}
+
+static inline void v_store_part(real *p, vec a, int count)
+{
+#ifdef BD_SINGLE
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)a);
+#else
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)a);
+#endif
+}
+
+static inline vec v_max(vec a, vec b)
+{
+#ifdef BD_SINGLE
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return (vec)_mm512_max_pd((__m512d)a, (__m512d)b);
+#endif
+}
+
+static inline vec v_fma(vec a, vec b, vec c)
+{
+#ifdef BD_SINGLE
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+    return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#endif
+}
+
+static inline vec v_sqrt(vec a)
+{
+#ifdef BD_SINGLE
+    return (vec)_mm512_sqrt_ps((__m512)a);
+#else
+    return (vec)_mm512_sqrt_pd((__m512d)a);
+#endif
+}

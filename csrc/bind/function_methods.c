@@ -264,6 +264,17 @@ static PyObject *update(PyObject *module, PyObject *args)
     return ready && !failed ? Py_NewRef(Py_None) : NULL;
 }
 
+static PyObject *check_parameter_method(PyObject *module, PyObject *args)
+{
+    PyObject *object;
+    const char *name;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Os:check_parameter", &object, &name) || check_parameter(object, name))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *check_optimizer(PyObject *module, PyObject *args)
 {
     const char *name;
@@ -476,6 +487,8 @@ PyMethodDef function_methods[] = {
     {"squared_distance", squared_distance, METH_VARARGS, "squared_distance(y, t, /)\n--\n\nSum of (y - t)^2."},
     {"update", update, METH_VARARGS,
      "update(kind, hyper, params, grads, states, t, /)\n--\n\nOne optimiser step on lists of arrays, in place."},
+    {"check_parameter", check_parameter_method, METH_VARARGS,
+     "check_parameter(array, name, /)\n--\n\nRaises unless the array can be used where it lies."},
     {"check_optimizer", check_optimizer, METH_VARARGS,
      "check_optimizer(kind, hyper, /)\n--\n\nRaises unless the hyper-parameters are in range."},
     {"numerical_gradient", numerical_gradient, METH_VARARGS,

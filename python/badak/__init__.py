@@ -1,0 +1,81 @@
+"""badak (바닥, "the floor"): neural networks from the ground up, on a C core.
+
+The names are those of the book *Deep Learning from Scratch*: ``from badak.layers import *`` where it says
+``from common.layers import *``. Beside them ``Net`` (a whole network in one C call) and ``gradcheck``
+(numerical against analytic gradients, of anybody's code).
+"""
+
+import importlib as _importlib
+
+from . import functions, gradient, layers, optimizer
+from ._core import isa as _isa
+from ._core import isa_names as _isa_names
+from .errors import ChecksumError, FormatError, GradientError
+from .functions import (
+    cross_entropy_error,
+    identity_function,
+    mean_squared_error,
+    relu,
+    relu_grad,
+    sigmoid,
+    sigmoid_grad,
+    softmax,
+    softmax_loss,
+    step_function,
+    sum_squared_error,
+    tanh,
+)
+from .gradient import numerical_gradient
+from .layers import (
+    AddLayer,
+    Affine,
+    IdentityWithLoss,
+    Layer,
+    MulLayer,
+    Relu,
+    Residual,
+    Sigmoid,
+    SoftmaxWithLoss,
+    Tanh,
+)
+from .net import History, Net
+from .optimizer import SGD, Adam
+
+__version__ = "0.1.0"
+
+# What costs time to import is loaded when it is first asked for.
+_LATER = {
+    "dataset": ".dataset",
+    "load_mnist": ".dataset",
+    "load_idx": ".dataset",
+    "gradcheck": ".gradcheck",
+    "derivative": ".gradcheck",
+    "GradientReport": ".gradcheck",
+}
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module 'badak' has no attribute {name!r}")
+    module = _importlib.import_module(_LATER[name], __name__)
+    # A submodule takes the place of its own name in the package while it is imported: put back what was asked for.
+    for known, home in _LATER.items():
+        if home == _LATER[name]:
+            globals()[known] = getattr(module, known, module)
+    return globals()[name]
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_LATER))
+
+
+def cpu_info():
+    """Which kernels are in use.
+
+    Returns
+    -------
+    dict
+        ``isa``: the instruction set in use; ``available``: those that this processor can run, best last. The
+        environment variable ``BADAK_ISA``, read at import, forces one.
+    """
+    return {"isa": _isa(), "available": _isa_names()}

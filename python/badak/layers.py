@@ -1,0 +1,429 @@
+"""The book's layers: ``forward(x)`` computes, ``backward(dout)`` hands the gradient back.
+
+The arithmetic is in C (csrc/core/layers, one file a layer); here a layer holds its parameters, by reference, and
+what forward has to remember for backward. NumPy twins of all of them are in ``badak/_reference.py``.
+"""
+
+from . import _core
+
+__all__ = [
+    "AddLayer",
+    "Affine",
+    "IdentityWithLoss",
+    "MulLayer",
+    "Relu",
+    "Residual",
+    "Sigmoid",
+    "SoftmaxWithLoss",
+    "Tanh",
+]
+
+_KINDS = _core.layer_kinds()
+
+
+class Parameter:
+    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, layer, owner=None):
+        return self if layer is None else layer._params[self.name]
+
+    def __set__(self, layer, value):
+        layer._set_params(layer._params | {self.name: value})
+
+    def __delete__(self, layer):
+        raise AttributeError(f"{self.name} cannot be deleted: a layer needs its parameters")
+
+
+class Gradient:
+    """What the last ``backward`` computed for a parameter; None before it."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, layer, owner=None):
+        return self if layer is None else layer._grads.get(self.name[1:])
+
+
+class Layer:
+    """A layer of the C core. Its descriptor there says what it takes; ``kind`` is its name.
+
+    Attributes
+    ----------
+    x : array or None
+        What the last ``forward`` was given.
+    out : array or None
+        A copy of what it returned, for the layers that remember it.
+    """
+
+    kind = None
+
+    def __init__(self, params=None, layers=(), **hyper):
+        self._hyper = hyper
+        self._layers = tuple(layers)
+        self._saved = None
+        self._grads = {}
+        self._set_params(params or {})
+
+    # -- parameters ---------------------------------------------------------------------------
+
+    def _set_params(self, params):
+        """Take these arrays, or none of them; nothing changes if one does not fit."""
+        hyper = self._hyper
+        if any(array is not None for array in params.values()):
+            hyper = hyper | self._sizes(**params)
+        order = _KINDS[self.kind]["hyper"]
+        ready = all(hyper.get(name) is not None for name, _ in order)
+        core = (
+            _core.Layer(
+                self.kind,
+                tuple(hyper[name] for name, _ in order),
+                tuple(layer.core for layer in self._layers),
+            )
+            if ready
+            else None
+        )
+        self._params = params
+        self._core = core
+
+    def _sizes(self, **params):
+        """The hyper-parameters that the shapes of given arrays decide. Raises if they cannot be parameters."""
+        return {}
+
+    @property
+    def params(self):
+        """dict: parameters by name, held by reference."""
+        return dict(self._params)
+
+    @property
+    def grads(self):
+        """dict: their gradients, from the last ``backward``."""
+        return dict(self._grads)
+
+    @property
+    def core(self):
+        """The layer of the C core that does the work."""
+        if self._core is None:
+            raise RuntimeError(f"{self!r} is not complete: {self._missing}")
+        return self._core
+
+    _missing = "a hyper-parameter has no value"
+
+    def _arrays(self):
+        if any(array is None for array in self._params.values()):
+            raise RuntimeError(
+                f"{self!r} has no arrays: inside a Net it gets them there; to stand alone it needs "
+                + ", ".join(self._params)
+            )
+        return tuple(self._params.values())
+
+    # -- the two passes -----------------------------------------------------------------------
+
+    def forward(self, x):
+        """The output for x, a new array; x is not changed."""
+        out, self._saved = self.core.forward((x,), self._arrays(), None, True)
+        return out
+
+    def backward(self, dout):
+        """The gradient with respect to x, a new array, for the gradient `dout` of the output.
+
+        Raises
+        ------
+        RuntimeError
+            Before the first ``forward``.
+        """
+        (dx,), grads = self.core.backward(self._saved, dout, self._arrays())
+        self._grads = dict(zip(self._params, grads, strict=True))
+        return dx
+
+    def __call__(self, x):
+        """The same as ``forward``."""
+        return self.forward(x)
+
+    @property
+    def x(self):
+        return None if self._saved is None else self._saved.inputs[0]
+
+    @property
+    def out(self):
+        return None if self._saved is None else self._saved.out
+
+    # -- looking at it, copying it ------------------------------------------------------------
+
+    def __repr__(self):
+        shapes = [f"{n}{a.shape}" for n, a in self._params.items() if hasattr(a, "shape")]
+        hyper = [
+            f"{name}={self._hyper[name]!r}"
+            for name, default in _KINDS[self.kind]["hyper"]
+            if self._hyper.get(name) not in (None, default)
+        ]
+        return f"{type(self).__name__}({', '.join(shapes + hyper)})"
+
+    def __getstate__(self):
+        """For pickle and deepcopy: arrays and options; what forward remembered is left out."""
+        return {"hyper": self._hyper, "params": self._params, "layers": self._layers}
+
+    def __setstate__(self, state):
+        Layer.__init__(self, state["params"], state["layers"], **state["hyper"])
+
+
+class MulLayer:
+    """out = x * y (book: section 5.4.1). Numbers or arrays."""
+
+    def __init__(self):
+        self.x = None
+        self.y = None
+
+    def forward(self, x, y):
+        """The product of x and y."""
+        self.x = x
+        self.y = y
+        return x * y
+
+    def backward(self, dout):
+        """(dx, dy): each input's gradient is dout times the other input."""
+        return dout * self.y, dout * self.x
+
+
+class AddLayer:
+    """out = x + y (book: section 5.4.2). Numbers or arrays."""
+
+    def forward(self, x, y):
+        """The sum of x and y."""
+        return x + y
+
+    def backward(self, dout):
+        """(dx, dy): both inputs get dout."""
+        return dout * 1, dout * 1
+
+
+class Relu(Layer):
+    """out = x where x > 0, else 0 (book: section 5.5.1).
+
+    The slope at exactly 0 is 0 here, as in the book. A NaN passes.
+
+    Attributes
+    ----------
+    mask : bool array or None
+        Where x was not above 0 in the last ``forward``.
+    """
+
+    kind = "Relu"
+
+    def __init__(self):
+        super().__init__()
+
+    @property
+    def mask(self):
+        return None if self._saved is None else self._saved.inputs[0] <= 0
+
+
+class Sigmoid(Layer):
+    """out = 1 / (1 + exp(-x)) (book: section 5.5.2), without overflow for any x."""
+
+    kind = "Sigmoid"
+
+    def __init__(self):
+        super().__init__()
+
+
+class Tanh(Layer):
+    """out = tanh(x) (book: section 6.2.2 uses it)."""
+
+    kind = "Tanh"
+
+    def __init__(self):
+        super().__init__()
+
+
+class Affine(Layer):
+    """out = x @ W + b (book: section 5.6).
+
+    Parameters
+    ----------
+    W : (in, units) float32 or float64 array
+        Held by reference, in any layout: changing it in place changes the layer.
+    b : (units,) array of the same dtype, or a number
+        Held by reference where it is an array; a number stands for every unit.
+    units : int
+        Instead of W and b, inside a ``Net``: the arrays are made there.
+    init : "he", "xavier" or float
+        How W begins, with `units`: normal numbers of standard deviation sqrt(2 / in), sqrt(1 / in) or this number.
+
+    Attributes
+    ----------
+    dW, db : arrays like W and b, or None
+        New ones after each ``backward``.
+
+    Notes
+    -----
+    x may have any number of axes: all but the first are read as one row (c, h, w order after a convolution), and
+    dx has the shape of x. ``dx = dout @ W.T``, ``dW = x.T @ dout``, ``db = dout.sum(axis=0)``.
+    """
+
+    kind = "Affine"
+    W = Parameter()
+    b = Parameter()
+    dW = Gradient()
+    db = Gradient()
+    _missing = "pass arrays (W, b), or units=... inside a Net"
+
+    def __init__(self, W=None, b=None, *, units=None, init="he"):
+        if _is_number(W):
+            raise TypeError(
+                f"Affine takes arrays (W, b), or units={b if _is_number(b) else W} inside a Net "
+                "(the number of inputs follows from the layer before)"
+            )
+        if (W is None) != (b is None) or (W is None) == (units is None):
+            raise TypeError("Affine takes either arrays (W, b) or units=..., not both and not half")
+        super().__init__({"W": W, "b": b}, units=units, init=init)
+
+    def _sizes(self, W, b):
+        _core.check_parameter(W, "W")
+        if W.ndim != 2:
+            raise ValueError(f"W has {W.ndim} dimensions, expected 2: (in, units)")
+        if 0 in W.shape:
+            raise ValueError(f"W has shape {W.shape}: both sizes must be at least 1")
+        if not _is_number(b):
+            _core.check_parameter(b, "b")
+            if b.shape not in ((), W.shape[1:]):
+                raise ValueError(f"b has shape {b.shape}, expected {W.shape[1:]} for W of shape {W.shape}")
+            if b.dtype != W.dtype:
+                raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
+        return {"units": W.shape[1]}
+
+
+class Residual(Layer):
+    """out = x + branch(x), the branch being the given layers one after the other (book: section 8.2.4).
+
+    Parameters
+    ----------
+    layers : list of layers
+        Their output must have the shape of x.
+    """
+
+    kind = "Residual"
+
+    def __init__(self, layers):
+        layers = list(layers)
+        if not layers:
+            raise ValueError("Residual needs at least one layer in its branch")
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
+        super().__init__(layers=layers)
+
+    @property
+    def layers(self):
+        """tuple: the layers of the branch."""
+        return self._layers
+
+    def forward(self, x):
+        branch = x
+        for layer in self._layers:
+            branch = layer.forward(branch)
+        out, self._saved = self.core.forward((x, branch), (), None, True)
+        return out
+
+    def backward(self, dout):
+        (dx, dbranch), _ = self.core.backward(self._saved, dout, ())
+        for layer in reversed(self._layers):
+            dbranch = layer.backward(dbranch)
+        return dx + dbranch
+
+    def __repr__(self):
+        return f"Residual({list(self._layers)})"
+
+
+class LossLayer(Layer):
+    """The last layer: ``forward(x, t)`` gives one number, ``backward()`` begins the way back.
+
+    Attributes
+    ----------
+    loss : float or None
+        What the last ``forward`` returned.
+    t : array or None
+        The labels (N,) or rows (N, C) as they were understood.
+    """
+
+    loss = None
+
+    def forward(self, x, t):
+        """The mean loss over the N rows of x.
+
+        Parameters
+        ----------
+        x : (N, C) array
+            Scores.
+        t : integer labels (N,) or (N, 1), or rows (N, C)
+            One-hot rows are labels; other rows are weights of the classes.
+        """
+        loss, self._saved = self.core.forward((x,), (), t, True)
+        self.loss = loss
+        return loss
+
+    def backward(self, dout=1):
+        """The gradient with respect to x, (N, C), for the gradient `dout` (a number) of the loss."""
+        return super().backward(dout)
+
+    def __call__(self, x, t):
+        return self.forward(x, t)
+
+    @property
+    def t(self):
+        return None if self._saved is None else self._saved.target
+
+
+class SoftmaxWithLoss(LossLayer):
+    """softmax, then the mean of -sum(t log y) over the rows (book: section 5.6.3).
+
+    Parameters
+    ----------
+    eps : float
+        0: the logarithm is exact, by log-sum-exp. The book's code adds 1e-7 inside the logarithm, and differentiates
+        as if it had not; ``eps=1e-7`` gives that.
+
+    Attributes
+    ----------
+    y : (N, C) array or None
+        The probabilities of the last ``forward``.
+
+    Notes
+    -----
+    ``dx = dout * (y * t.sum(axis=1) - t) / N``, which for labels is (y - t) / N.
+    """
+
+    kind = "SoftmaxWithLoss"
+
+    def __init__(self, eps=0.0):
+        super().__init__(eps=eps)
+
+    @property
+    def y(self):
+        if self._saved is None:
+            return None
+        x = self._saved.inputs[0]
+        return self._saved.keep[: x.size].reshape(x.shape)
+
+
+class IdentityWithLoss(LossLayer):
+    """y = x, and half the sum of squares over the batch size, for regression (book: section 5.6.3, at its end).
+
+    ``loss = ((x - t)**2).sum() / (2 * N)``, ``dx = dout * (x - t) / N``. t has the shape of x.
+    """
+
+    kind = "IdentityWithLoss"
+
+    def __init__(self):
+        super().__init__()
+
+    @property
+    def y(self):
+        """(N, ...) array or None: the scores themselves."""
+        return self.x
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) or (hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0)

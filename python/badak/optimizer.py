@@ -1,0 +1,131 @@
+"""The book's optimisers (section 6.1): ``update(params, grads)`` changes the arrays of ``params`` in place.
+
+The arithmetic is in C (csrc/core/optimizer.c) and the same that ``Net`` uses.
+"""
+
+import numpy as np
+
+from . import _core
+
+__all__ = ["SGD", "Adam", "np"]  # the book's modules hand np on
+
+_KINDS = _core.optimizer_kinds()
+
+
+class Optimizer:
+    """What all optimisers share: hyper-parameters as attributes, one array of state per name and parameter."""
+
+    kind = None
+
+    def __init__(self, **hyper):
+        for name, value in hyper.items():
+            setattr(self, name, value)
+        _core.check_optimizer(self.kind, self.hyper)
+        for name in _KINDS[self.kind]["state"]:
+            setattr(self, name, None)
+        self.iter = 0
+        self._net = None  # weak reference to the Net whose memory holds the state
+
+    @property
+    def hyper(self):
+        """tuple: the hyper-parameters, in the order of the C core."""
+        return tuple(getattr(self, name) for name, _ in _KINDS[self.kind]["hyper"])
+
+    @property
+    def state(self):
+        """dict: the arrays that it keeps, by name (m, v) and parameter; None before the first update."""
+        return {name: getattr(self, name) for name in _KINDS[self.kind]["state"]}
+
+    def update(self, params, grads):
+        """One step: changes every array of `params` in place; a Python number is replaced by its new value.
+
+        Parameters
+        ----------
+        params : dict of float32 or float64 arrays, or numbers
+        grads : dict of arrays, the same names and shapes
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            With nothing changed.
+        """
+        keys = list(params)
+        arrays = [self._as_array(params[key]) for key in keys]
+        state = self._state_for(keys, arrays)
+        _core.update(
+            self.kind,
+            self.hyper,
+            arrays,
+            [grads[key] for key in keys],
+            [tuple(one[key] for one in state.values()) for key in keys],
+            self.iter + 1,
+        )
+        for key, array in zip(keys, arrays, strict=True):
+            if array is not params[key]:
+                params[key] = array.item()
+        for name, arrays_of in state.items():
+            setattr(self, name, arrays_of)
+        self.iter += 1
+
+    @staticmethod
+    def _as_array(value):
+        is_number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+        return np.array(value, dtype=float) if is_number else value
+
+    def _state_for(self, keys, arrays):
+        """The state with zeros for what is new; nothing is stored yet."""
+        state = {}
+        for name, known in self.state.items():
+            known = dict(known or {})
+            for key, array in zip(keys, arrays, strict=True):
+                if key not in known:
+                    known[key] = np.zeros_like(array, order="C")
+            state[name] = known
+        return state
+
+    def __repr__(self):
+        names = [name for name, _ in _KINDS[self.kind]["hyper"]]
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
+
+
+class SGD(Optimizer):
+    """p -= lr * g (book: section 6.1.2).
+
+    Parameters
+    ----------
+    lr : float above 0
+        Learning rate.
+    """
+
+    kind = "SGD"
+
+    def __init__(self, lr=0.01):
+        super().__init__(lr=lr)
+
+
+class Adam(Optimizer):
+    """Adam, in the book's form (section 6.1.6; Kingma and Ba 2015, the efficient form at the end of section 2).
+
+    ``m += (1 - beta1) (g - m)``, ``v += (1 - beta2) (g**2 - v)``,
+    ``p -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)``.
+    PyTorch divides by sqrt(v / (1 - beta2**t)) + eps instead, so its eps counts differently.
+
+    Parameters
+    ----------
+    lr : float above 0
+    beta1, beta2 : float in [0, 1)
+        How slowly the means of the gradient and of its square forget.
+    eps : float above 0
+
+    Attributes
+    ----------
+    m, v : dict of arrays or None
+        The two means; inside a Net, views of its memory.
+    iter : int
+        Updates made.
+    """
+
+    kind = "Adam"
+
+    def __init__(self, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-7):
+        super().__init__(lr=lr, beta1=beta1, beta2=beta2, eps=eps)

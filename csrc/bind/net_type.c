@@ -684,6 +684,98 @@ static double magnitude(const loss_probe *probe)
     return most;
 }
 
+/* The arrays behind a loss_probe. */
+typedef struct {
+    loss_probe probe;
+    PyArrayObject *x; /* a copy: the caller's x is never moved */
+    target_in t;
+    double *start;
+} probe_call;
+
+/* Makes ready to move parameter `which` (-1: x), and runs the loss once where it is. */
+static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x_object, PyObject *t_object)
+{
+    bd_net *net = self->net;
+    bd_size n;
+    bd_detail detail;
+    bd_status status;
+    double loss;
+
+    if (bd_net_dtype(net) != BD_F64 || which < -1 || which >= bd_net_param_count(net)) {
+        PyErr_SetString(PyExc_ValueError, "numerical derivatives need a float64 net and one of its parameters");
+        return -1;
+    }
+    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &call->t);
+    if (!x)
+        return -1;
+    call->x = (PyArrayObject *)PyArray_NewCopy(x, NPY_CORDER);
+    Py_DECREF(x);
+    if (!call->x || reserve(self, n))
+        return -1;
+    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
+    call->probe = (loss_probe){.net = net,
+                               .size = array ? bd_count(&array->shape) : PyArray_SIZE(call->x),
+                               .values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(call->x),
+                               .first = array ? array->step : 0,
+                               .x = PyArray_DATA(call->x),
+                               .t = &call->t.target,
+                               .n = n};
+    if (!(call->start = PyMem_RawMalloc((size_t)call->probe.size * sizeof *call->start + 1))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(call->start, call->probe.values, (size_t)call->probe.size * sizeof *call->start);
+    call->probe.start = call->start;
+    Py_BEGIN_ALLOW_THREADS
+    status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
+    Py_END_ALLOW_THREADS
+    if (status)
+        raise_status(status, &detail, NULL);
+    return status ? -1 : 0;
+}
+
+/* Puts back what was moved. */
+static void restore(const loss_probe *probe)
+{
+    if (probe->along)
+        memcpy(probe->values, probe->start, (size_t)probe->size * sizeof *probe->start);
+    else
+        probe->values[probe->element] = probe->start[probe->element];
+}
+
+static void end_probe(probe_call *call)
+{
+    PyMem_RawFree(call->start);
+    Py_XDECREF(call->x);
+    Py_XDECREF(call->t.array);
+}
+
+static int check_directions(const probe_call *call, PyArrayObject *directions)
+{
+    const bool along = PyArray_NDIM(directions) == 2;
+    const int64_t *element = PyArray_DATA(directions);
+
+    if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
+        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != call->probe.size)) {
+        PyErr_SetString(PyExc_ValueError, "directions must be rows of float64, or int64 elements");
+        return -1;
+    }
+    for (npy_intp i = 0; !along && i < PyArray_DIM(directions, 0); i++)
+        if (element[i] < 0 || element[i] >= call->probe.size) {
+            PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)element[i]);
+            return -1;
+        }
+    return 0;
+}
+
+static void aim(probe_call *call, PyArrayObject *directions, npy_intp i)
+{
+    if (PyArray_NDIM(directions) == 2)
+        call->probe.along = (const double *)PyArray_DATA(directions) + i * call->probe.size;
+    else
+        call->probe.element = ((const int64_t *)PyArray_DATA(directions))[i];
+}
+
 enum { RESULT_COLUMNS = 8 };
 
 static void write_result(double *row, const bd_derivative_result *r)
@@ -698,6 +790,19 @@ static void write_result(double *row, const bd_derivative_result *r)
     row[7] = r->one_sided;
 }
 
+static void differentiate(bd_derivative_result *r, loss_probe *probe, double rtol, double h)
+{
+    double ahead, behind, right, left;
+
+    if (h > 0) {
+        probe_loss(probe, h, &ahead, &right);
+        probe_loss(probe, -h, &behind, &left);
+        *r = (bd_derivative_result){.value = (ahead - behind) / (right - left), .step = h, .evaluations = 2};
+    } else {
+        bd_derivative(r, probe_loss, probe, magnitude(probe), 0x1p-52, rtol);
+    }
+}
+
 /* Derivatives of the loss for parameter `which` (-1: x): along each row of `directions` (k, size), or for each element
  * in `directions` (k,) of integers. h = 0: the adaptive ladder; else a plain central difference. Returns (k, 8): value,
  * uncertainty, step, evaluations, left, right, finite, one_sided. The net is left as it was. */
@@ -705,101 +810,79 @@ static PyObject *net_derivatives(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
     PyObject *x_object, *t_object;
-    PyArrayObject *directions, *results = NULL, *x = NULL, *moved_x = NULL;
-    double rtol, h, loss, *start = NULL;
+    PyArrayObject *directions, *results = NULL;
+    probe_call call = {0};
+    double rtol, h;
     int which;
-    target_in t = {0};
-    bd_detail detail;
-    bd_size n;
     bool failed = true;
 
     if (!PyArg_ParseTuple(args, "iO!OOdd:derivatives", &which, &PyArray_Type, &directions, &x_object, &t_object, &rtol,
                           &h) ||
         !enter(self))
         return NULL;
-    bd_net *net = self->net;
-    x = intake_x_and_t(self, x_object, t_object, &n, &t);
-    if (!x || reserve(self, n))
+    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
         goto done;
-    if (bd_net_dtype(net) != BD_F64 || which < -1 || which >= bd_net_param_count(net)) {
-        PyErr_SetString(PyExc_ValueError, "derivatives needs a float64 net and one of its parameters");
-        goto done;
-    }
-    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
-    const bool along = PyArray_NDIM(directions) == 2;
-    loss_probe probe = {.net = net,
-                        .size = array ? bd_count(&array->shape) : PyArray_SIZE(x),
-                        .first = array ? array->step : 0,
-                        .t = &t.target,
-                        .n = n};
-    if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
-        (along && PyArray_DIM(directions, 1) != probe.size)) {
-        PyErr_SetString(PyExc_ValueError, "directions must be rows of float64 or int64 elements");
-        goto done;
-    }
-    moved_x = (PyArrayObject *)PyArray_NewCopy(x, NPY_CORDER); /* the caller's x is never moved */
-    if (!moved_x || !(start = PyMem_RawMalloc((size_t)probe.size * sizeof *start + 1))) {
-        if (!PyErr_Occurred())
-            PyErr_NoMemory();
-        goto done;
-    }
-    probe.x = PyArray_DATA(moved_x);
-    probe.values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(moved_x);
-    probe.start = start;
-    memcpy(start, probe.values, (size_t)probe.size * sizeof *start);
-    const bd_status status = bd_net_loss(net, &loss, NULL, probe.x, probe.t, n, true, &detail);
-    if (status) {
-        raise_status(status, &detail, NULL);
-        goto done;
-    }
     const npy_intp count = PyArray_DIM(directions, 0);
     npy_intp result_shape[2] = {count, RESULT_COLUMNS};
     if (!(results = (PyArrayObject *)PyArray_SimpleNew(2, result_shape, NPY_DOUBLE)))
         goto done;
     double *row = PyArray_DATA(results);
-    const int64_t *element = PyArray_DATA(directions);
     failed = false;
     for (npy_intp i = 0; i < count && !failed;) {
         Py_BEGIN_ALLOW_THREADS
-        for (const double began = seconds(); i < count && !failed && seconds() - began < SIGNAL_SECONDS; i++) {
+        for (const double began = seconds(); i < count && seconds() - began < SIGNAL_SECONDS; i++) {
             bd_derivative_result r = {0};
-            double ahead, behind, right, left;
-            if (along)
-                probe.along = (const double *)PyArray_DATA(directions) + i * probe.size;
-            else
-                probe.element = element[i];
-            if (!along && (element[i] < 0 || element[i] >= probe.size)) {
-                failed = true;
-                break;
-            }
-            if (h > 0) {
-                probe_loss(&probe, h, &ahead, &right);
-                probe_loss(&probe, -h, &behind, &left);
-                r = (bd_derivative_result){.value = (ahead - behind) / (right - left), .step = h, .evaluations = 2};
-            } else {
-                bd_derivative(&r, probe_loss, &probe, magnitude(&probe), 0x1p-52, rtol);
-            }
-            if (along)
-                memcpy(probe.values, start, (size_t)probe.size * sizeof *start);
-            else
-                probe.values[probe.element] = start[probe.element];
+            aim(&call, directions, i);
+            differentiate(&r, &call.probe, rtol, h);
+            restore(&call.probe);
             write_result(row + i * RESULT_COLUMNS, &r);
         }
         Py_END_ALLOW_THREADS
-        if (failed)
-            PyErr_SetString(PyExc_IndexError, "an element of directions is out of range");
-        else
-            failed = PyErr_CheckSignals();
+        failed = PyErr_CheckSignals();
     }
 done:
     leave(self);
-    PyMem_RawFree(start);
-    Py_XDECREF(x);
-    Py_XDECREF(moved_x);
-    Py_XDECREF(t.array);
+    end_probe(&call);
     if (failed)
         Py_CLEAR(results);
     return (PyObject *)results;
+}
+
+/* The loss for parameter `which` moved by each of `steps` along one of `directions`: (k,) values. */
+static PyObject *net_losses_along(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    PyObject *x_object, *t_object;
+    PyArrayObject *directions, *steps, *losses = NULL;
+    probe_call call = {0};
+    int which;
+    double moved;
+
+    if (!PyArg_ParseTuple(args, "iO!O!OO:losses_along", &which, &PyArray_Type, &directions, &PyArray_Type, &steps,
+                          &x_object, &t_object) ||
+        !enter(self))
+        return NULL;
+    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
+        goto done;
+    if (PyArray_DIM(directions, 0) != 1 || PyArray_TYPE(steps) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(steps)) {
+        PyErr_SetString(PyExc_ValueError, "one direction, and steps of float64");
+        goto done;
+    }
+    npy_intp count = PyArray_SIZE(steps);
+    if (!(losses = (PyArrayObject *)PyArray_SimpleNew(1, &count, NPY_DOUBLE)))
+        goto done;
+    const double *step = PyArray_DATA(steps);
+    double *loss = PyArray_DATA(losses);
+    aim(&call, directions, 0);
+    Py_BEGIN_ALLOW_THREADS
+    for (npy_intp i = 0; i < count; i++)
+        probe_loss(&call.probe, step[i], &loss[i], &moved);
+    restore(&call.probe);
+    Py_END_ALLOW_THREADS
+done:
+    leave(self);
+    end_probe(&call);
+    return (PyObject *)losses;
 }
 
 /* ---------------------------------------------------------------- attributes and type */
@@ -858,6 +941,8 @@ static PyMethodDef net_methods[] = {
     {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
     {"derivatives", net_derivatives, METH_VARARGS,
      "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
+    {"losses_along", net_losses_along, METH_VARARGS,
+     "losses_along($self, which, direction, steps, x, t, /)\n--\n\nThe loss at each step along a direction."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -653,6 +653,7 @@ typedef struct {
     const void *x;
     const bd_target *t;
     bd_size n;
+    double offset;          /* added to the loss, so that the bound on rounding sees the size of its terms */
 } loss_probe;
 
 static bool probe_loss(void *context, double h, double *value, double *moved)
@@ -667,7 +668,7 @@ static bool probe_loss(void *context, double h, double *value, double *moved)
         probe->values[probe->element] = probe->start[probe->element] + h;
         *moved = probe->values[probe->element] - probe->start[probe->element];
     }
-    *value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
+    *value = probe->offset + bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
     return true;
 }
 
@@ -731,6 +732,8 @@ static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x
     Py_END_ALLOW_THREADS
     if (status)
         raise_status(status, &detail, NULL);
+    else
+        call->probe.offset = bd_net_largest_score(net, n);
     return status ? -1 : 0;
 }
 

@@ -342,6 +342,9 @@ bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, 
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
 
+/* After bd_net_loss of n samples: the largest |score|. What the loss is made of, so what its rounding is relative to. */
+double bd_net_largest_score(const bd_net *net, bd_size n);
+
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
 
 /* f(h) for a step h along one direction, and how far the step really went once it was rounded to the grid of floats.

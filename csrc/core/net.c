@@ -722,6 +722,17 @@ double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *
     return loss_value(net);
 }
 
+double bd_net_largest_score(const bd_net *net, bd_size n)
+{
+    const net_value *scores = &net->value[scores_value(net)];
+    const bd_shape shape = of_batch(scores, n);
+    double largest = 0;
+
+    for (bd_size i = 0; i < bd_count(&shape); i++)
+        largest = fmax(largest, fabs(real_at(net, net->activations + scores->at, i)));
+    return largest;
+}
+
 bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
                           bd_size n, bool fuse_steps, bd_detail *detail)
 {

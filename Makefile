@@ -1,0 +1,76 @@
+# The one door: make demo | test | test-c | bench | sanitize | lint | format | notebooks | wheel | clean
+#
+# Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
+
+.PHONY: demo test test-fast test-c bench sanitize exp-exhaustive notebooks lint format wheel clean
+
+demo: $(VENV)/.installed-plot
+	$(BIN)/badak demo
+
+# The tests run against the installed package, from another directory: never against the source tree.
+test: $(VENV)/.installed-test test-c
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q $(ARGS)
+
+test-fast: $(VENV)/.installed-test
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not slow" $(ARGS)
+
+test-c:
+	$(MAKE) -C tests/c test
+
+exp-exhaustive:
+	$(MAKE) -C tests/c exp-exhaustive
+
+# The Python tests once more, with the extension built for ASan and UBSan.
+sanitize: $(VENV)/.installed-test
+	$(PYTHON) -m venv .venv-sanitize
+	BADAK_SANITIZE=1 .venv-sanitize/bin/pip install -q --force-reinstall ".[test]"
+	cd tests && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -m "not slow" -s $(ARGS)
+
+bench:
+	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q -r benchmarks/requirements.txt
+	.venv-bench/bin/pip install -q --no-deps .
+	.venv-bench/bin/python benchmarks/steps.py --out benchmarks/results/steps.md $(ARGS)
+
+notebooks: $(VENV)/.installed-test
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q test_notebooks.py
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.inc')
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.inc')
+
+wheel: $(VENV)/.made
+	$(BIN)/pip wheel -q --no-deps -w dist .
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed-plot: $(SOURCES) | $(VENV)/.made
+	$(BIN)/pip install -q ".[plot]"
+	touch $@
+
+$(VENV)/.installed-test: $(SOURCES) | $(VENV)/.made
+	BADAK_STRICT=$(STRICT) $(BIN)/pip install -q ".[test]"
+	touch $@ $(VENV)/.installed-plot
+
+$(VENV)/.installed-lint: | $(VENV)/.made
+	$(BIN)/pip install -q ruff==0.14.6 clang-format==21.1.6
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-sanitize .venv-bench build dist python/*.egg-info demo.png benchmarks/results
+	find python -name '*.so' -delete
+	$(MAKE) -C tests/c clean

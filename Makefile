@@ -67,7 +67,7 @@ $(VENV)/.installed-test: $(SOURCES) | $(VENV)/.made
 	touch $@ $(VENV)/.installed-plot
 
 $(VENV)/.installed-lint: | $(VENV)/.made
-	$(BIN)/pip install -q ruff==0.14.6 clang-format==21.1.6
+	$(BIN)/pip install -q ruff==0.17.6 clang-format==23.1.5
 	touch $@
 
 clean:

@@ -31,10 +31,7 @@ elif sys.platform == "linux":
 core = Extension(
     "badak._core",
     sources=sorted(
-        glob("csrc/bind/*.c")
-        + glob("csrc/core/*.c")
-        + glob("csrc/core/layers/*.c")
-        + glob("csrc/kernels/*.c")
+        glob("csrc/bind/*.c") + glob("csrc/core/*.c") + glob("csrc/core/layers/*.c") + glob("csrc/kernels/*.c")
     ),
     depends=sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.inc", recursive=True)),
     include_dirs=[numpy.get_include()],

@@ -186,9 +186,7 @@ def test_directory(tmp_path):
         load_idx(tmp_path)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
-)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(write):
     path = write(RAW)
     path.chmod(0)
@@ -209,9 +207,7 @@ def test_device_is_refused():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows can encode lone surrogates")
-@pytest.mark.parametrize(
-    ("path", "words"), [("a\0b", "null"), ("\ud800", "surrogates not allowed")]
-)
+@pytest.mark.parametrize(("path", "words"), [("a\0b", "null"), ("\ud800", "surrogates not allowed")])
 def test_impossible_path(path, words):
     with pytest.raises(ValueError, match=words) as caught:
         load_idx(path)
@@ -232,9 +228,7 @@ def test_path_too_long():
     ("start", "words"),
     [
         pytest.param(b"\0\0\0\0", ["type byte 0x00", "expected one of 0x08"], id="B157-zero"),
-        pytest.param(
-            b"\3\x08\0\0", ["03 08 00 00", "expected 00 00", "little-endian"], id="B157-swapped"
-        ),
+        pytest.param(b"\3\x08\0\0", ["03 08 00 00", "expected 00 00", "little-endian"], id="B157-swapped"),
         pytest.param(b"\0\1\x08\3", ["00 01 08 03", "expected 00 00"], id="second-zero"),
         pytest.param(b"\0\0\x07\3", ["type byte 0x07", "expected one of 0x08"], id="B159-0x07"),
         pytest.param(b"\0\0\x0a\3", ["type byte 0x0a", "expected one of 0x08"], id="B159-0x0a"),
@@ -591,9 +585,7 @@ def test_import_is_cheap():
         "import sys, numpy; before = set(sys.modules); import badak.dataset;"
         "print(sorted({'gzip', 'hashlib', 'zlib'} & (set(sys.modules) - before)))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 

@@ -613,8 +613,7 @@ class FunctionSubject(Subject):
         self.inputs = [_private(value) for value in inputs]
         self.names = _input_names(names, len(inputs))
         self.variables = {
-            name: value if _is_variable(value) else None
-            for name, value in zip(self.names, self.inputs, strict=True)
+            name: value if _is_variable(value) else None for name, value in zip(self.names, self.inputs, strict=True)
         }
         if not self._movable():
             raise TypeError("none of the inputs is a float array: there is nothing to differentiate")
@@ -731,9 +730,7 @@ class LayerSubject(Subject):
 
     def _backward(self, gy):
         returned = self._call_backward(gy)
-        found = {
-            name: returned[i] if i < len(returned) else None for i, name in enumerate(self.names)
-        }
+        found = {name: returned[i] if i < len(returned) else None for i, name in enumerate(self.names)}
         grads = getattr(self.layer, "grads", None)
         for name in self.variables:
             if name not in found:

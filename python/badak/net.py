@@ -160,7 +160,9 @@ class Net:
             for array in layer.params.values():
                 name = next(names)
                 if array is not None:
-                    self.params[name] = np.broadcast_to(array, self.params[name].shape) if np.ndim(array) == 0 else array
+                    self.params[name] = (
+                        np.broadcast_to(array, self.params[name].shape) if np.ndim(array) == 0 else array
+                    )
 
     # -- using it -----------------------------------------------------------------------------
 
@@ -392,9 +394,7 @@ class Net:
             return optimizer
         _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if any(optimizer.state.values()):
-            raise ValueError(
-                f"this {optimizer!r} holds the state of other parameters: make a new one for this net"
-            )
+            raise ValueError(f"this {optimizer!r} holds the state of other parameters: make a new one for this net")
         if self.optimizer is not None:  # the one before keeps copies of what it had
             for name, arrays in self.optimizer.state.items():
                 setattr(self.optimizer, name, {key: array.copy() for key, array in arrays.items()})
@@ -477,7 +477,9 @@ class Net:
             return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self._rows())
-        return f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table><p>{escape(self._totals())}</p>"
+        return (
+            f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table><p>{escape(self._totals())}</p>"
+        )
 
 
 # -- arguments --------------------------------------------------------------------------------

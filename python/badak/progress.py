@@ -84,9 +84,7 @@ def _notebook_display():
 
     def draw(line, share):
         nonlocal handle
-        bar = html(
-            f'<progress value="{share:.4f}" max="1" style="width:16em"></progress> <code>{line}</code>'
-        )
+        bar = html(f'<progress value="{share:.4f}" max="1" style="width:16em"></progress> <code>{line}</code>')
         if handle is None:
             handle = display(bar, display_id=True)
         else:

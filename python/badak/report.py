@@ -191,9 +191,7 @@ class GradientReport:
             return f"<tr{style}>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
 
         colour = {True: "", False: ' style="color:#c4320a;font-weight:bold"'}
-        body = "".join(
-            row(cells, "td", colour[e.ok]) for cells, e in zip(self._rows(), self.entries, strict=True)
-        )
+        body = "".join(row(cells, "td", colour[e.ok]) for cells, e in zip(self._rows(), self.entries, strict=True))
         notes = "".join(f"<li>{escape(note)}</li>" for note in self._notes())
         return (
             f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table>"

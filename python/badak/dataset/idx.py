@@ -102,8 +102,7 @@ def _read_header(stream):
     magic = bytes(_read_exactly(stream, 4, "magic number"))
     if magic[:2] != b"\0\0":
         raise FormatError(
-            f"is not an IDX file: starts with the bytes {magic.hex(' ')}, "
-            f"expected 00 00{_guess_from(magic)}"
+            f"is not an IDX file: starts with the bytes {magic.hex(' ')}, expected 00 00{_guess_from(magic)}"
         )
     type_byte, ndim = magic[2:]
     if type_byte not in _DTYPES:
@@ -133,9 +132,7 @@ def _check_shape(shape, dtype):
         raise FormatError(f"has the shape {shape}, expected no 0 after the first dimension")
     # NumPy limits the item size of an empty array as if it held one item.
     if max(count, 1) * math.prod(item_shape) * dtype.itemsize > _MAX_BYTES:
-        raise FormatError(
-            f"has the shape {shape} of {dtype.name}, expected at most {_MAX_BYTES} bytes"
-        )
+        raise FormatError(f"has the shape {shape} of {dtype.name}, expected at most {_MAX_BYTES} bytes")
 
 
 def _check_file_size(file, nbytes):

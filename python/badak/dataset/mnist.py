@@ -153,9 +153,7 @@ def _check_sha256(array, path, expected):
     digest.update(array)
     found = digest.hexdigest()
     if found != expected:
-        raise ChecksumError(
-            f"{path!r}: the SHA-256 of its uncompressed content is {found}, expected {expected}"
-        )
+        raise ChecksumError(f"{path!r}: the SHA-256 of its uncompressed content is {found}, expected {expected}")
 
 
 def _shape_images(images, normalize, flatten):

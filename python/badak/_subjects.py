@@ -1,0 +1,417 @@
+"""What ``gradcheck`` can check: functions, layers, book-style networks and Nets, each as a ``Subject``."""
+
+import copy
+import inspect
+
+import numpy as np
+
+from ._judge import FLOAT64_EPS, NetSlope, Slope, judge, signed
+from .layers import Layer
+from .net import Net
+from .report import Entry
+
+CHOSEN = 16  # elements looked at one by one in large arrays, where Python runs for each evaluation
+CHOSEN_IN_C = 256  # the same where C does
+PRIVATE = 0x62616461  # begins every stream of ours, so that no user's seed gives the same numbers
+FLOAT32_EPS = 2.0**-23
+
+
+def random_stream(*key):
+    """A generator that depends on the key alone."""
+    return np.random.Generator(np.random.Philox(seed=np.random.SeedSequence([PRIVATE, *key])))
+
+
+def _near(array, point, rng):
+    """A random point near `array`; every second one with some signs flipped."""
+    size = np.sqrt(np.mean(array**2)) if array.size else 0.0
+    moved = array * rng.uniform(0.7, 1.3, array.shape) + 0.1 * max(size, 1e-3) * signed(rng, array.shape)
+    return moved * rng.choice([-1.0, 1.0], array.shape) if point % 2 else moved
+
+
+def subject_for(subject, inputs, vjp, grad, names, kwargs, seed):
+    if isinstance(subject, Net):
+        return NetSubject(subject, inputs, seed)
+    if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
+        return NetworkSubject(subject, inputs)
+    if hasattr(subject, "forward") and hasattr(subject, "backward"):
+        return LayerSubject(subject, inputs, names, kwargs, seed)
+    if not callable(subject):
+        raise TypeError(
+            f"{type(subject).__name__} is not a network (params, loss, gradient), a layer (forward, backward) "
+            "or a function"
+        )
+    if (vjp is None) == (grad is None):
+        raise TypeError("a function needs its analytic gradient: either vjp=g, called g(gy, *inputs), or grad=")
+    return FunctionSubject(subject, inputs, vjp, grad, names, seed)
+
+
+class Subject:
+    """Something with variables, a forward pass and analytic gradients, at a point that can be moved.
+
+    Subclasses set ``title`` and ``variables`` (name -> float64 array of our own, or None where it is not
+    differentiated) and define ``_forward()`` and ``_backward(gy)``.
+    """
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.findings = []
+
+    def conduct(self):
+        """Look for what the code does besides computing; list of findings."""
+        y = self._output()
+        again = self._output()
+        if not np.array_equal(y, again, equal_nan=True):
+            self.findings.append("NONDETERMINISTIC: the same input gave two different outputs")
+        gy = self._upstream(y, random_stream(self.seed, 1000))
+        given = gy.copy()
+        first = self._gradients(gy)
+        if not np.array_equal(gy, given):
+            self.findings.append("MUTATED_GY: the backward pass changed the upstream gradient it was given")
+        scaled = self._gradients(-3.0 * given)
+        for name in first:
+            if first[name] is not None and np.shape(first[name]) == np.shape(scaled[name]):
+                expected = -3.0 * np.asarray(first[name])
+                if not np.allclose(scaled[name], expected, rtol=1e-6, atol=1e-12, equal_nan=True):
+                    self.findings.append(
+                        f"NOT_LINEAR_IN_GY: the gradient of {name} is not proportional to the upstream gradient "
+                        "(is it ignored?)"
+                    )
+                    break
+        return self.findings
+
+    def _upstream(self, y, rng):
+        return signed(rng, np.shape(y))
+
+    def _output(self):
+        """The output as a float array, of the dtype that the code gave it."""
+        y = np.asarray(self._forward())
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"the function must return real numbers, got dtype {y.dtype}")
+        return y if y.dtype.kind == "f" else y.astype(float)
+
+    def _gradients(self, gy):
+        """Analytic gradients by name, after a forward pass at this point."""
+        self._forward()
+        return self._backward(gy)
+
+    def go_to(self, point, rng):
+        """Move to the point; False if the function is not finite there."""
+        if point:
+            for array, start in zip(self._movable(), self.start, strict=True):
+                array[...] = _near(start, point, rng)
+        else:
+            self.start = [array.copy() for array in self._movable()]
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(self._output()).all())
+
+    def _movable(self):
+        return [array for array in self.variables.values() if array is not None]
+
+    def check(self, rtol, rng, point):
+        """An entry for each variable, at this point."""
+        y = self._output()
+        gy = self._upstream(y, rng)
+        analytic = self._gradients(gy.copy())
+
+        def value():
+            with np.errstate(all="ignore"):
+                return float((gy * (self._output() - y)).sum())
+
+        eps = self._rounding(y, rng)
+        at_rest = max(float(np.abs(gy * y).sum()), self._noise(value, rng) / eps)
+        for name, array in self.variables.items():
+            if array is None:
+                continue
+            entry = Entry(name, array.shape, self._dtype(name, array))
+            entry.point = point
+            gradient = analytic[name]
+            if _has_form(entry, gradient, array) and array.size:
+                if not np.isfinite(y).all():
+                    entry.status, entry.diagnosis = "NONFINITE", "the output of the function is not finite here"
+                else:
+                    slope = Slope(array, value, at_rest, eps)
+                    judge(entry, slope, np.asarray(gradient, dtype=float), CHOSEN, rtol, rng)
+            yield entry
+
+    def _dtype(self, name, array):
+        return array.dtype
+
+    def _noise(self, value, rng):
+        """How much rounding inside the function moves its value: seen where the function itself hardly moves."""
+        movable = self._movable()
+        kept = [array.copy() for array in movable]
+        directions = [np.abs(array) * signed(rng, array.shape) for array in movable]
+        values = []
+        for step in range(8):
+            for array, old, direction in zip(movable, kept, directions, strict=True):
+                array[...] = old + step * 1e-12 * direction
+            values.append(value())
+        for array, old in zip(movable, kept, strict=True):
+            array[...] = old
+        rough = np.abs(np.diff(values, 3))  # third differences: what is smooth is gone
+        return float(rough.max()) / 2 if np.isfinite(rough).all() else 0.0
+
+    def _rounding(self, y, rng):
+        """The rounding unit of the output: float32's if every number of it, here and nearby, fits float32."""
+        if y.dtype != np.float64:
+            return FLOAT32_EPS
+        movable = self._movable()
+        kept = [array.copy() for array in movable]
+        for array in movable:
+            array *= 1 + 1e-3 * rng.random(array.shape)
+        with np.errstate(all="ignore"):
+            near = self._output()
+            hidden = bool(np.all(near == near.astype(np.float32)) and near.any())
+        for array, old in zip(movable, kept, strict=True):
+            array[...] = old
+        return FLOAT32_EPS if hidden else FLOAT64_EPS
+
+
+def _has_form(entry, gradient, array):
+    """Is it a gradient at all: of the right shape, dtype, and finite? Says so in the entry if not."""
+    if gradient is None:
+        entry.status, entry.diagnosis = "SHAPE", "there is no gradient (None)"
+        return False
+    found = np.asarray(gradient)
+    if found.shape != array.shape:
+        entry.status = "SHAPE"
+        entry.diagnosis = f"the gradient has shape {found.shape}, expected {array.shape}"
+    elif found.dtype.kind != "f" or found.dtype.itemsize < array.dtype.itemsize:
+        entry.status = "DTYPE"
+        entry.diagnosis = f"the gradient has dtype {found.dtype}, expected {array.dtype}"
+    elif not np.isfinite(found).all():
+        entry.status = "NONFINITE"
+        where = np.unravel_index(int(np.argmax(~np.isfinite(found))), found.shape)
+        entry.worst_index = tuple(int(i) for i in where)
+        entry.analytic = float(found[where])
+        entry.diagnosis = f"the gradient is {found[where]} at {entry.worst_index}"
+    return entry.status == "PASS"
+
+
+def _private(value):
+    """Our own float64 copy of a float array or number; other things as they are."""
+    if isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+        return np.array(value, dtype=np.float64, order="C")
+    return value
+
+
+def _is_variable(value):
+    return isinstance(value, np.ndarray) and value.dtype == np.float64
+
+
+class FunctionSubject(Subject):
+    """A function of arrays with its vector-Jacobian product, or with its gradient."""
+
+    def __init__(self, f, inputs, vjp, grad, names, seed):
+        super().__init__(seed)
+        self.f, self.vjp, self.grad = f, vjp, grad
+        self.title = getattr(f, "__name__", type(f).__name__)
+        self.inputs = [_private(value) for value in inputs]
+        self.names = _input_names(names, len(inputs))
+        self.variables = {
+            name: value if _is_variable(value) else None for name, value in zip(self.names, self.inputs, strict=True)
+        }
+        if not self._movable():
+            raise TypeError("none of the inputs is a float array: there is nothing to differentiate")
+        self.mutates = False
+        before = [np.copy(value) for value in self.inputs]
+        y = self._output()
+        if grad is not None and y.size != 1:
+            raise ValueError(f"grad= is for a function that returns one number, got shape {y.shape}: use vjp=")
+        gradients = self._call_gradient(self._upstream(y, random_stream(seed, 1001)))
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, self.inputs, strict=True)):
+            self.mutates = True
+            self.findings.append("MUTATED_INPUT: an input was changed")
+            for array, old in zip(self.inputs, before, strict=True):
+                if isinstance(array, np.ndarray):
+                    array[...] = old
+        for name, gradient in zip(self.names, gradients, strict=True):
+            if gradient is None:
+                self.variables[name] = None
+
+    def _arguments(self):
+        return [np.copy(v) if self.mutates and isinstance(v, np.ndarray) else v for v in self.inputs]
+
+    def _forward(self):
+        return self.f(*self._arguments())
+
+    def _call_gradient(self, gy):
+        if self.vjp is not None:
+            found = self.vjp(gy if gy.ndim else gy[()], *self._arguments())
+        else:
+            found = self.grad(*self._arguments()) if callable(self.grad) else self.grad
+        found = found if isinstance(found, (tuple, list)) else (found,)
+        if len(found) != len(self.inputs):
+            if len(found) == len(self._movable()):  # one for each float input
+                found = iter(found)
+                return [next(found) if self.variables[name] is not None else None for name in self.names]
+            raise ValueError(f"expected a gradient for each of {len(self.inputs)} inputs, got {len(found)}")
+        return list(found)
+
+    def _backward(self, gy):
+        found = dict(zip(self.names, self._call_gradient(gy), strict=True))
+        if self.grad is not None:
+            found = {name: None if g is None else np.asarray(g) * float(gy) for name, g in found.items()}
+        return found
+
+
+def _input_names(names, count):
+    if names is None:
+        return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
+    names = list(names)
+    if len(names) != count or len(set(names)) != count:
+        raise ValueError(f"names must be {count} different names, got {names}")
+    return names
+
+
+PAIRS = (("W", "dW"), ("b", "db"), ("gamma", "dgamma"), ("beta", "dbeta"))
+
+
+class LayerSubject(Subject):
+    """An object with forward and backward: its inputs and its parameters."""
+
+    def __init__(self, layer, inputs, names, kwargs, seed):
+        super().__init__(seed)
+        self.layer = copy.deepcopy(layer)
+        self.kwargs = kwargs
+        self.title = repr(layer) if isinstance(layer, Layer) else type(layer).__name__
+        self.inputs = [_private(value) for value in inputs]
+        self.names = _input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
+        self.dtypes = {}
+        before = [np.copy(value) for value in self.inputs]
+        y = self._output()
+        returned = self._call_backward(self._upstream(y, random_stream(seed, 1001)))
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, self.inputs, strict=True)):
+            self.findings.append("MUTATED_INPUT: forward or backward changed an input")
+            for array, old in zip(self.inputs, before, strict=True):
+                if isinstance(array, np.ndarray):
+                    array[...] = old
+        self.variables = {
+            name: value if i < len(returned) and returned[i] is not None and _is_variable(value) else None
+            for i, (name, value) in enumerate(zip(self.names, self.inputs, strict=True))
+        }
+        for name, array in self._float64_parameters():
+            self.variables[name] = array
+
+    def _float64_parameters(self):
+        """The layer's own parameters, replaced by float64 ones of ours where they are narrower."""
+        found = []
+        if isinstance(getattr(self.layer, "params", None), dict) and not isinstance(self.layer, Layer):
+            for name, array in self.layer.params.items():
+                if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                    found.append((name, array))
+            return found
+        wide = {}
+        for name, _ in PAIRS:
+            array = getattr(self.layer, name, None)
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                self.dtypes[name] = array.dtype
+                wide[name] = np.array(array, dtype=np.float64, order="C")
+        if isinstance(self.layer, Layer):
+            self.layer._set_params(self.layer._params | wide)
+        else:
+            for name, array in wide.items():
+                setattr(self.layer, name, array)
+        return list(wide.items())
+
+    def _dtype(self, name, array):
+        return self.dtypes.get(name, array.dtype)
+
+    def _forward(self):
+        return self.layer.forward(*self.inputs, **self.kwargs)
+
+    def _call_backward(self, gy):
+        found = self.layer.backward(gy if gy.ndim else float(gy))
+        return list(found) if isinstance(found, (tuple, list)) else [found]
+
+    def _backward(self, gy):
+        returned = self._call_backward(gy)
+        found = {name: returned[i] if i < len(returned) else None for i, name in enumerate(self.names)}
+        grads = getattr(self.layer, "grads", None)
+        for name in self.variables:
+            if name not in found:
+                attribute = getattr(self.layer, "d" + name, None)
+                found[name] = grads.get(name) if attribute is None and isinstance(grads, dict) else attribute
+        return found
+
+
+class NetworkSubject(Subject):
+    """A book-style network: ``params``, ``loss(x, t)``, ``gradient(x, t)``. Works on a deep copy."""
+
+    def __init__(self, network, inputs):
+        super().__init__(0)
+        self.network = copy.deepcopy(network)
+        self.inputs = inputs
+        self.title = type(network).__name__
+        self.loss_kwargs = _training_flag(self.network.loss)
+        self.gradient_kwargs = _training_flag(self.network.gradient)
+        self.variables = {
+            name: array
+            for name, array in self.network.params.items()
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        }
+
+    def _upstream(self, y, rng):
+        return np.ones(np.shape(y))
+
+    def conduct(self):
+        if self.network.loss(*self.inputs, **self.loss_kwargs) != self.network.loss(*self.inputs, **self.loss_kwargs):
+            self.findings.append("NONDETERMINISTIC: the same parameters gave two different losses")
+        return self.findings
+
+    def _forward(self):
+        return self.network.loss(*self.inputs, **self.loss_kwargs)
+
+    def _gradients(self, gy):
+        found = self.network.gradient(*self.inputs, **self.gradient_kwargs)
+        return {name: np.array(found[name]) if name in found else None for name in self.variables}
+
+
+def _training_flag(method):
+    try:
+        return {"train_flg": True} if "train_flg" in inspect.signature(method).parameters else {}
+    except (TypeError, ValueError):
+        return {}
+
+
+class NetSubject:
+    """A badak Net: a float64 net of the same architecture and parameters, evaluated in C."""
+
+    def __init__(self, net, inputs, seed):
+        if len(inputs) != 2:
+            raise TypeError("a Net is checked with gradcheck(net, x, t)")
+        self.net = net
+        self.seed = seed
+        self.core = net._float64_twin()
+        self.params = dict(self.core.arrays("params"))
+        self.x, self.t = self.core.prepare(*inputs)
+        self.x = np.array(self.x, dtype=np.float64)
+        self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
+        macs = sum(step["macs"] for step in self.core.steps()) * len(self.x)
+        # about a second for the whole check: some 30 evaluations an element, 4e9 multiply-adds a second
+        self.most = int(np.clip(4e9 / (30 * (macs + 1) * (len(self.params) + 1)), CHOSEN, CHOSEN_IN_C))
+
+    def conduct(self):
+        return []
+
+    def go_to(self, point, rng):
+        arrays = [self.x, *self.params.values()]
+        if point == 0:
+            self.start = [array.copy() for array in arrays]
+        else:
+            for array, start in zip(arrays, self.start, strict=True):
+                array[...] = _near(start, point, rng)
+        return bool(np.isfinite(self.core.evaluate(self.x, self.t, True)[0]))
+
+    def check(self, rtol, rng, point):
+        *_, dx = self.core.gradient(self.x, self.t, True, True)
+        analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
+        for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
+            last = which == len(self.params)
+            gradient = dx if last else analytic[name]
+            entry = Entry(name, array.shape, self.net.dtype)
+            entry.point = point
+            if _has_form(entry, gradient, array) and array.size:
+                slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t)
+                judge(entry, slope, gradient, self.most, rtol, rng)
+            yield entry

@@ -422,19 +422,18 @@ static PyObject *numerical_gradient(PyObject *module, PyObject *args)
     return (PyObject *)gradient;
 }
 
-/* f(h) of Python, returning the value or a pair (value, how far it really went). */
-static bool python_probe(void *context, double h, double *value, double *moved)
+/* f(h) of Python, which returns (value, how far it really went, bound on the rounding in value). */
+static bool python_probe(void *context, double h, bd_sample *sample)
 {
     PyObject *step = PyFloat_FromDouble(h), *result = NULL;
     bool good = false;
 
-    *moved = h;
     if (step)
         result = PyObject_CallOneArg(context, step);
     if (result && PyTuple_Check(result))
-        good = PyArg_ParseTuple(result, "dd", value, moved);
+        good = PyArg_ParseTuple(result, "ddd", &sample->value, &sample->moved, &sample->noise);
     else if (result)
-        good = !parse_real(result, "the result of f", value);
+        PyErr_SetString(PyExc_TypeError, "the probe must return (value, moved, noise)");
     Py_XDECREF(step);
     Py_XDECREF(result);
     return good;
@@ -443,13 +442,13 @@ static bool python_probe(void *context, double h, double *value, double *moved)
 static PyObject *derivative(PyObject *module, PyObject *args)
 {
     PyObject *f;
-    double scale, eps, rtol;
+    double scale, rtol;
     bd_derivative_result r;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oddd:derivative", &f, &scale, &eps, &rtol))
+    if (!PyArg_ParseTuple(args, "Odd:derivative", &f, &scale, &rtol))
         return NULL;
-    if (!bd_derivative(&r, python_probe, f, scale, eps, rtol))
+    if (!bd_derivative(&r, python_probe, f, scale, rtol))
         return NULL;
     return Py_BuildValue("dddiddOO", r.value, r.uncertainty, r.step, r.evaluations, r.left, r.right,
                          r.finite ? Py_True : Py_False, r.one_sided ? Py_True : Py_False);
@@ -494,7 +493,7 @@ PyMethodDef function_methods[] = {
     {"numerical_gradient", numerical_gradient, METH_VARARGS,
      "numerical_gradient(f, x, h, /)\n--\n\nCentral differences; x is changed in place and restored."},
     {"derivative", derivative, METH_VARARGS,
-     "derivative(f, scale, eps, rtol, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, right, "
+     "derivative(f, scale, rtol, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, right, "
      "finite, one_sided)."},
     {"layer_kinds", describe_kinds, METH_NOARGS, "layer_kinds()\n--\n\nThe descriptors, as dictionaries."},
     {"optimizer_kinds", describe_optimizers, METH_NOARGS, "optimizer_kinds()\n--\n\nThe optimisers, likewise."},

@@ -7,6 +7,7 @@
  * One call at a time: a second thread, or a callback of a running call, gets a RuntimeError. The arena belongs to a
  * capsule that the views share, so that a view outlives its net.
  */
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -648,27 +649,28 @@ typedef struct {
     double *values;         /* what is moved; the net is a float64 one */
     const double *start;    /* its values before */
     const double *along;    /* a direction, or NULL to move one element */
-    bd_size size, element;
+    bd_size size_of_values, element;
     int first;              /* step from which the forward pass has to run again */
     const void *x;
     const bd_target *t;
     bd_size n;
-    double offset;          /* added to the loss, so that the bound on rounding sees the size of its terms */
+    double size;            /* of the terms of the loss, which its rounding is relative to */
 } loss_probe;
 
-static bool probe_loss(void *context, double h, double *value, double *moved)
+static bool probe_loss(void *context, double h, bd_sample *sample)
 {
     const loss_probe *probe = context;
 
-    *moved = h;
+    sample->moved = h;
     if (probe->along) {
-        for (bd_size i = 0; i < probe->size; i++)
+        for (bd_size i = 0; i < probe->size_of_values; i++)
             probe->values[i] = probe->start[i] + h * probe->along[i];
     } else {
         probe->values[probe->element] = probe->start[probe->element] + h;
-        *moved = probe->values[probe->element] - probe->start[probe->element];
+        sample->moved = probe->values[probe->element] - probe->start[probe->element];
     }
-    *value = probe->offset + bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
+    sample->value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
+    sample->noise = 0x1p-52 * (probe->size + fabs(sample->value));
     return true;
 }
 
@@ -678,7 +680,7 @@ static double magnitude(const loss_probe *probe)
 
     if (!probe->along)
         return probe->start[probe->element] < 0 ? -probe->start[probe->element] : probe->start[probe->element];
-    for (bd_size i = 0; i < probe->size; i++) {
+    for (bd_size i = 0; i < probe->size_of_values; i++) {
         const double size = probe->start[i] < 0 ? -probe->start[i] : probe->start[i];
         most = size > most ? size : most;
     }
@@ -715,17 +717,17 @@ static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x
         return -1;
     const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
     call->probe = (loss_probe){.net = net,
-                               .size = array ? bd_count(&array->shape) : PyArray_SIZE(call->x),
+                               .size_of_values = array ? bd_count(&array->shape) : PyArray_SIZE(call->x),
                                .values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(call->x),
                                .first = array ? array->step : 0,
                                .x = PyArray_DATA(call->x),
                                .t = &call->t.target,
                                .n = n};
-    if (!(call->start = PyMem_RawMalloc((size_t)call->probe.size * sizeof *call->start + 1))) {
+    if (!(call->start = PyMem_RawMalloc((size_t)call->probe.size_of_values * sizeof *call->start + 1))) {
         PyErr_NoMemory();
         return -1;
     }
-    memcpy(call->start, call->probe.values, (size_t)call->probe.size * sizeof *call->start);
+    memcpy(call->start, call->probe.values, (size_t)call->probe.size_of_values * sizeof *call->start);
     call->probe.start = call->start;
     Py_BEGIN_ALLOW_THREADS
     status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
@@ -733,7 +735,7 @@ static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x
     if (status)
         raise_status(status, &detail, NULL);
     else
-        call->probe.offset = bd_net_largest_score(net, n);
+        call->probe.size = bd_net_largest_score(net, n);
     return status ? -1 : 0;
 }
 
@@ -741,7 +743,7 @@ static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x
 static void restore(const loss_probe *probe)
 {
     if (probe->along)
-        memcpy(probe->values, probe->start, (size_t)probe->size * sizeof *probe->start);
+        memcpy(probe->values, probe->start, (size_t)probe->size_of_values * sizeof *probe->start);
     else
         probe->values[probe->element] = probe->start[probe->element];
 }
@@ -759,12 +761,12 @@ static int check_directions(const probe_call *call, PyArrayObject *directions)
     const int64_t *element = PyArray_DATA(directions);
 
     if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
-        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != call->probe.size)) {
+        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != call->probe.size_of_values)) {
         PyErr_SetString(PyExc_ValueError, "directions must be rows of float64, or int64 elements");
         return -1;
     }
     for (npy_intp i = 0; !along && i < PyArray_DIM(directions, 0); i++)
-        if (element[i] < 0 || element[i] >= call->probe.size) {
+        if (element[i] < 0 || element[i] >= call->probe.size_of_values) {
             PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)element[i]);
             return -1;
         }
@@ -774,7 +776,7 @@ static int check_directions(const probe_call *call, PyArrayObject *directions)
 static void aim(probe_call *call, PyArrayObject *directions, npy_intp i)
 {
     if (PyArray_NDIM(directions) == 2)
-        call->probe.along = (const double *)PyArray_DATA(directions) + i * call->probe.size;
+        call->probe.along = (const double *)PyArray_DATA(directions) + i * call->probe.size_of_values;
     else
         call->probe.element = ((const int64_t *)PyArray_DATA(directions))[i];
 }
@@ -795,14 +797,15 @@ static void write_result(double *row, const bd_derivative_result *r)
 
 static void differentiate(bd_derivative_result *r, loss_probe *probe, double rtol, double h)
 {
-    double ahead, behind, right, left;
+    bd_sample right, left;
 
     if (h > 0) {
-        probe_loss(probe, h, &ahead, &right);
-        probe_loss(probe, -h, &behind, &left);
-        *r = (bd_derivative_result){.value = (ahead - behind) / (right - left), .step = h, .evaluations = 2};
+        probe_loss(probe, h, &right);
+        probe_loss(probe, -h, &left);
+        *r = (bd_derivative_result){
+            .value = (right.value - left.value) / (right.moved - left.moved), .step = h, .evaluations = 2};
     } else {
-        bd_derivative(r, probe_loss, probe, magnitude(probe), 0x1p-52, rtol);
+        bd_derivative(r, probe_loss, probe, magnitude(probe), rtol);
     }
 }
 
@@ -859,7 +862,7 @@ static PyObject *net_losses_along(PyObject *object, PyObject *args)
     PyArrayObject *directions, *steps, *losses = NULL;
     probe_call call = {0};
     int which;
-    double moved;
+    bd_sample sample;
 
     if (!PyArg_ParseTuple(args, "iO!O!OO:losses_along", &which, &PyArray_Type, &directions, &PyArray_Type, &steps,
                           &x_object, &t_object) ||
@@ -878,8 +881,10 @@ static PyObject *net_losses_along(PyObject *object, PyObject *args)
     double *loss = PyArray_DATA(losses);
     aim(&call, directions, 0);
     Py_BEGIN_ALLOW_THREADS
-    for (npy_intp i = 0; i < count; i++)
-        probe_loss(&call.probe, step[i], &loss[i], &moved);
+    for (npy_intp i = 0; i < count; i++) {
+        probe_loss(&call.probe, step[i], &sample);
+        loss[i] = sample.value;
+    }
     restore(&call.probe);
     Py_END_ALLOW_THREADS
 done:

@@ -347,22 +347,29 @@ double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
 
-/* f(h) for a step h along one direction, and how far the step really went once it was rounded to the grid of floats.
- * False stops everything (the callee knows why). */
-typedef bool (*bd_probe)(void *context, double h, double *value, double *moved);
+/* A function at a step h along one direction. */
+typedef struct {
+    double value;
+    double moved; /* how far the step really went, once it was rounded to the grid of floats */
+    double noise; /* a bound on the rounding error in value, as far as its change from h = 0 is concerned */
+} bd_sample;
+
+/* Takes a sample at h; false stops everything (the callee knows why). */
+typedef bool (*bd_probe)(void *context, double h, bd_sample *sample);
 
 typedef struct {
     double value;       /* the derivative */
     double uncertainty; /* a bound on its error */
     double step;        /* the h whose rung was chosen */
     int evaluations;
-    double left, right; /* one-sided estimates, equal within their errors where f is smooth */
- bool finite;        /* some step gave finite numbers */
+    double left, right; /* slopes to either side at that step */
+    bool finite;        /* some step gave finite numbers */
     bool one_sided;     /* only one side of the point could be evaluated */
 } bd_derivative_result;
 
-/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate, `eps` the rounding unit of f. */
-bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double eps, double rtol);
+/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate; it stops once the bound is below rtol / 50,
+ * relatively. */
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double rtol);
 
 /* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
 

@@ -3,26 +3,18 @@
  * Ridders' method (C. J. F. Ridders, Advances in Engineering Software 4, 1982): central differences for a ladder of
  * steps, each half the one before, extrapolated to h = 0 column by column. An entry counts only if it agrees with
  * the entries of its column one and two rungs coarser: with one alone, noise that happens to agree would pass. The
- * bound adds what rounding in f itself can do, eps |f| / h, without which a staircase looks like a plateau.
+ * bound adds what rounding in f itself can do, noise / h, without which a staircase looks like a plateau.
  */
-#include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "badak.h"
 
-enum { RUNGS = 24, COLUMNS = 8 };
+enum { RUNGS = 48, COLUMNS = 8 };
 #define RATIO 2.0
 
-typedef struct {
-    double h, to_right, to_left; /* the step, and how far the two points really were */
-    double right, left;          /* f there */
-    bool finite;
-} rung;
-
-static double two_sided(const rung *r)
+static double larger(double a, double b)
 {
-    return (r->right - r->left) / (r->to_right - r->to_left);
+    return a > b ? a : b;
 }
 
 /* One row more of Neville's table: row[k] removes the error terms up to h^(2k). */
@@ -37,44 +29,50 @@ static void extrapolate(double row[COLUMNS], const double above[COLUMNS], double
     }
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
+/* The two points of a rung, and the largest noise seen so far: where f no longer moves at all, its rounding has not
+ * gone away. */
+typedef struct {
+    bd_sample right, left;
+    double noise;
+} rung;
 
 static bool probe_both(rung *r, bd_probe f, void *context, double h, int *evaluations)
 {
-    *r = (rung){.h = h};
-    if (!f(context, h, &r->right, &r->to_right) || !f(context, -h, &r->left, &r->to_left))
+    if (!f(context, h, &r->right) || !f(context, -h, &r->left))
         return false;
     *evaluations += 2;
-    r->finite = isfinite(r->right) && isfinite(r->left) && r->to_right > r->to_left;
+    if (isfinite(r->right.noise) && isfinite(r->left.noise))
+        r->noise = larger(r->noise, larger(r->right.noise, r->left.noise));
     return true;
 }
 
-/* Where only one side is finite: three points, (-3 f(0) + 4 f(h) - f(2h)) / 2h, over the same ladder. */
-static bool one_sided(bd_derivative_result *out, bd_probe f, void *context, double h, double f0, double eps)
+static bool usable(const rung *r)
 {
-    double before = NAN, bound = INFINITY;
+    return isfinite(r->right.value) && isfinite(r->left.value) && r->right.moved > r->left.moved;
+}
 
-    for (int i = 0; i < RUNGS; i++, h /= RATIO) {
+/* Where only one side is finite: three points, (-3 f(0) + 4 f(h) - f(2h)) / 2h, over the same ladder. */
+static bool one_sided(bd_derivative_result *out, bd_probe f, void *context, double h, const bd_sample *at)
+{
+    double before = NAN, bound = INFINITY, noise = at->noise;
+
+    for (int i = 0; i < RUNGS / 2; i++, h /= RATIO) {
         for (int side = -1; side <= 1; side += 2) {
-            double near, far, to_near, to_far;
-            if (!f(context, side * h, &near, &to_near) || !f(context, side * 2 * h, &far, &to_far))
+            bd_sample near, far;
+            if (!f(context, side * h, &near) || !f(context, side * 2 * h, &far))
                 return false;
             out->evaluations += 2;
-            if (!isfinite(near) || !isfinite(far))
+            if (!isfinite(near.value) || !isfinite(far.value))
                 continue;
-            const double slope = side * (4 * near - far - 3 * f0) / (2 * h);
-            const double noise = 4 * eps * larger(fabs(f0), fabs(near)) / h;
-            const double gap = fabs(slope - before) + noise;
+            noise = larger(noise, larger(near.noise, far.noise));
+            const double slope = side * (4 * near.value - far.value - 3 * at->value) / (2 * h);
+            const double gap = fabs(slope - before) + 4 * noise / h;
             if (gap < bound) {
                 bound = gap;
-                out->value = slope;
+                out->value = out->left = out->right = slope;
                 out->uncertainty = gap;
                 out->step = h;
                 out->finite = out->one_sided = true;
-                out->left = out->right = slope;
             }
             before = slope;
             break;
@@ -83,44 +81,44 @@ static bool one_sided(bd_derivative_result *out, bd_probe f, void *context, doub
     return true;
 }
 
-bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double eps, double rtol)
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double rtol)
 {
-    double table[3][COLUMNS], f0, moved, h = 5e-2 * larger(scale, 1);
-    const double smallest = larger(1e-10 * larger(scale, 1), 1e-6 * scale);
+    const double coarsest = 5e-2 * larger(scale, 1), finest = larger(1e-10 * larger(scale, 1), 1e-6 * scale);
+    double table[3][COLUMNS], h = coarsest;
     bool constant = true;
-    int done = 0; /* finite rungs in a row */
-    rung r = {0};
+    int done = 0; /* usable rungs in a row */
+    bd_sample at;
+    rung r = {.noise = 0};
 
     *out = (bd_derivative_result){.uncertainty = INFINITY, .value = NAN, .left = NAN, .right = NAN};
-    if (!f(context, 0, &f0, &moved))
+    if (!f(context, 0, &at))
         return false;
     out->evaluations = 1;
-    for (int i = 0; i < RUNGS * 2 && h >= smallest; i++, h /= RATIO) {
+    for (int i = 0; i < RUNGS && h >= finest; i++, h /= RATIO) {
         if (!probe_both(&r, f, context, h, &out->evaluations))
             return false;
-        if (!r.finite) { /* over the edge of the domain: begin again nearer */
+        if (!usable(&r)) { /* over the edge of the domain: begin again nearer */
             done = 0;
             continue;
         }
         double *row = table[done % 3];
         const double *above = table[(done + 2) % 3], *above2 = table[(done + 1) % 3];
         const int columns = done + 1 < COLUMNS ? done + 1 : COLUMNS;
-        extrapolate(row, above, two_sided(&r), columns);
+        extrapolate(row, above, (r.right.value - r.left.value) / (r.right.moved - r.left.moved), columns);
         done++;
         out->finite = true;
-        constant = constant && r.right == f0 && r.left == f0;
+        constant = constant && r.right.value == at.value && r.left.value == at.value;
 
-        const double noise = 2 * eps * larger(fabs(f0), larger(fabs(r.right), fabs(r.left))) / r.h;
         for (int k = 0; k < columns && done > k + 2; k++) {
             const double gap = larger(fabs(row[k] - above[k]), fabs(row[k] - above2[k]));
-            /* higher columns amplify the noise of their rungs a little: at most the sum of the weights, below 2 */
-            const double bound = gap + 2 * noise;
+            /* noise at both points, and higher columns weigh their rungs by less than 2 in all */
+            const double bound = gap + 4 * r.noise / h;
             if (bound < out->uncertainty) {
                 out->uncertainty = bound;
                 out->value = row[k];
-                out->step = r.h;
-                out->right = (r.right - f0) / r.to_right;
-                out->left = (r.left - f0) / r.to_left;
+                out->step = h;
+                out->right = (r.right.value - at.value) / r.right.moved;
+                out->left = (r.left.value - at.value) / r.left.moved;
             }
         }
         if (out->uncertainty < rtol / 50 * fabs(out->value) && done > 4)
@@ -130,9 +128,9 @@ bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double 
         out->value = out->uncertainty = out->left = out->right = 0;
         return true;
     }
-    if (!isfinite(out->uncertainty) && isfinite(f0)) {
+    if (!isfinite(out->uncertainty) && isfinite(at.value)) {
         out->finite = false;
-        return one_sided(out, f, context, 5e-2 * larger(scale, 1), f0, eps);
+        return one_sided(out, f, context, coarsest, &at);
     }
     return true;
 }

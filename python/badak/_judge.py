@@ -17,14 +17,13 @@ def signed(rng, shape):
 class Slope:
     """Numerical derivatives of one scalar function along elements and directions of one array.
 
-    ``value(move)`` must return the function with the array moved: `move` is (element, h) or (direction, h).
+    ``sample()`` must return (value, noise): the function with the array as it is now, less its value at rest, and a
+    bound on the rounding in that.
     """
 
-    def __init__(self, array, value, at_rest, eps):
+    def __init__(self, array, sample):
         self.array = array
-        self.value = value
-        self.at_rest = at_rest  # the size of the function's terms: what its rounding is relative to
-        self.eps = eps
+        self.sample = sample
         self.evaluations = 0
 
     def element(self, index, rtol):
@@ -34,8 +33,8 @@ class Slope:
 
         def probe(h):
             flat[index] = kept + h
-            moved = flat[index] - kept
-            return self.at_rest + self.value(), float(moved)
+            value, noise = self.sample()
+            return value, float(flat[index] - kept), noise
 
         try:
             return self._run(probe, abs(float(kept)), rtol)
@@ -49,7 +48,8 @@ class Slope:
 
         def probe(h):
             flat[:] = kept + h * direction
-            return self.at_rest + self.value()
+            value, noise = self.sample()
+            return value, h, noise
 
         try:
             return self._run(probe, float(np.abs(kept).max(initial=0)), rtol)
@@ -57,7 +57,7 @@ class Slope:
             flat[:] = kept
 
     def _run(self, probe, scale, rtol):
-        value, uncertainty, step, evaluations, *_ = _core.derivative(probe, scale, self.eps, rtol)
+        value, uncertainty, step, evaluations, *_ = _core.derivative(probe, scale, rtol)
         self.evaluations += evaluations
         return value, uncertainty, step
 
@@ -73,7 +73,7 @@ class Slope:
         try:
             for h in steps:
                 flat[index] = kept + h
-                values.append(self.value())
+                values.append(self.sample()[0])
         finally:
             flat[index] = kept
         self.evaluations += len(values)

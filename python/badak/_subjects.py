@@ -113,12 +113,13 @@ class Subject:
         gy = self._upstream(y, rng)
         analytic = self._gradients(gy.copy())
 
-        def value():
-            with np.errstate(all="ignore"):
-                return float((gy * (self._output() - y)).sum())
+        noise = np.abs(gy) * self._noise(y, rng)
 
-        eps = self._rounding(y, rng)
-        at_rest = max(float(np.abs(gy * y).sum()), self._noise(value, rng) / eps)
+        def sample():
+            with np.errstate(all="ignore"):
+                change = self._output() - y
+                return float((gy * change).sum()), float(noise[change != 0].sum())
+
         for name, array in self.variables.items():
             if array is None:
                 continue
@@ -129,42 +130,36 @@ class Subject:
                 if not np.isfinite(y).all():
                     entry.status, entry.diagnosis = "NONFINITE", "the output of the function is not finite here"
                 else:
-                    slope = Slope(array, value, at_rest, eps)
+                    slope = Slope(array, sample)
                     judge(entry, slope, np.asarray(gradient, dtype=float), CHOSEN, rtol, rng)
             yield entry
 
     def _dtype(self, name, array):
         return array.dtype
 
-    def _noise(self, value, rng):
-        """How much rounding inside the function moves its value: seen where the function itself hardly moves."""
+    def _noise(self, y, rng):
+        """A bound on the rounding error of each number of the output.
+
+        That is the number's own rounding unit (float32's if all of them fit float32, here and nearby), or more where
+        larger terms inside the function have cancelled: this is seen by moving so little that it hardly changes.
+        """
         movable = self._movable()
         kept = [array.copy() for array in movable]
         directions = [np.abs(array) * signed(rng, array.shape) for array in movable]
-        values = []
-        for step in range(8):
-            for array, old, direction in zip(movable, kept, directions, strict=True):
-                array[...] = old + step * 1e-12 * direction
-            values.append(value())
-        for array, old in zip(movable, kept, strict=True):
-            array[...] = old
-        rough = np.abs(np.diff(values, 3))  # third differences: what is smooth is gone
-        return float(rough.max()) / 2 if np.isfinite(rough).all() else 0.0
 
-    def _rounding(self, y, rng):
-        """The rounding unit of the output: float32's if every number of it, here and nearby, fits float32."""
-        if y.dtype != np.float64:
-            return FLOAT32_EPS
-        movable = self._movable()
-        kept = [array.copy() for array in movable]
-        for array in movable:
-            array *= 1 + 1e-3 * rng.random(array.shape)
+        def output_at(step):
+            for array, old, direction in zip(movable, kept, directions, strict=True):
+                array[...] = old + step * direction
+            return self._output()
+
         with np.errstate(all="ignore"):
-            near = self._output()
-            hidden = bool(np.all(near == near.astype(np.float32)) and near.any())
-        for array, old in zip(movable, kept, strict=True):
-            array[...] = old
-        return FLOAT32_EPS if hidden else FLOAT64_EPS
+            near = output_at(1e-3)
+            close = [output_at(step * 1e-12) for step in range(8)]
+            output_at(0)
+            hidden = y.dtype != np.float64 or (near.any() and np.array_equal(near, near.astype(np.float32)))
+            rough = np.abs(np.diff(close, 3, axis=0)).max(axis=0) / 2  # third differences: what is smooth is gone
+            unit = FLOAT32_EPS if hidden else FLOAT64_EPS
+            return np.maximum(unit * np.abs(y), np.where(np.isfinite(rough), rough, 0.0))
 
 
 def _has_form(entry, gradient, array):

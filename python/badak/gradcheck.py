@@ -144,10 +144,10 @@ def derivative(f, x, *, rtol=1e-10):
     x = float(x)
 
     def probe(h):
-        moved = (x + h) - x
-        return float(f(x + h)), moved
+        y = float(f(x + h))
+        return y, (x + h) - x, FLOAT64_EPS * abs(y)
 
-    value, uncertainty, step, evaluations, *_ = _core.derivative(probe, abs(x), FLOAT64_EPS, rtol)
+    value, uncertainty, step, evaluations, *_ = _core.derivative(probe, abs(x), rtol)
     return Derivative(value, uncertainty, step, evaluations)
 
 

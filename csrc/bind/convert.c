@@ -401,6 +401,8 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, bd_size
 
     if (classes && whole && (ndim == 1 || (ndim == 2 && columns == 1)))
         failed = take_labels(in, given);
+    else if (loss->kind->flags & BD_BINARY_TARGET && ndim == 1 && width == 1)
+        failed = take_rows(in, (PyObject *)given, loss, width, dtype);
     else if (ndim >= 2 && columns == width && (ndim == 2 || !classes))
         failed = take_rows(in, (PyObject *)given, loss, width, dtype);
     else

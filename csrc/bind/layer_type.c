@@ -2,7 +2,7 @@
  * backward. In Python terms:
  *
  *     layer = _core.Layer("Affine", (50, "he"))                 # kind, hyper-parameters in the kind's order
- *     out, saved = layer.forward((x,), (W, b), target, training)
+ *     out, saved = layer.forward((x,), (W, b), target, training, buffers, draws)
  *     (dx,), (dW, db) = layer.backward(saved, dout, (W, b))
  *
  * A Layer holds no array, so it can serve any number of calls and threads at once.
@@ -181,6 +181,37 @@ static int take_params(const bd_layer_kind *kind, const bd_form *form, PyObject 
     return 0;
 }
 
+/* Buffers are the layer's own arrays: changed where they lie, so they must lie as the core reads them. */
+static int take_buffers(const bd_layer_kind *kind, const bd_form *form, PyObject *buffers, bd_dtype dtype,
+                        void *data[BD_MAX_BUFFER])
+{
+    for (int i = 0; i < bd_array_count(kind->buffer, BD_MAX_BUFFER); i++) {
+        PyArrayObject *buffer = (PyArrayObject *)PyTuple_GET_ITEM(buffers, i);
+        PyArrayObject *same = parameter_values((PyObject *)buffer, kind->buffer[i].name, &form->buffer[i], type_num_of(dtype));
+        if (!same)
+            return -1;
+        Py_DECREF(same);
+        if (!PyArray_ISCARRAY(buffer)) {
+            PyErr_Format(PyExc_ValueError, "%s must be C-contiguous", kind->buffer[i].name);
+            return -1;
+        }
+        data[i] = PyArray_DATA(buffer);
+    }
+    return 0;
+}
+
+static PyArrayObject *take_draws(PyObject *object, bd_size count)
+{
+    PyArrayObject *draws = intake(object, "draws", NPY_DOUBLE);
+
+    if (draws && PyArray_SIZE(draws) != count) {
+        PyErr_Format(PyExc_ValueError, "draws holds %lld numbers, expected %lld", (long long)PyArray_SIZE(draws),
+                     (long long)count);
+        Py_CLEAR(draws);
+    }
+    return draws;
+}
+
 static PyArrayObject *flat_array(bd_size count, int type_num)
 {
     npy_intp dim = (npy_intp)count;
@@ -211,20 +242,22 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
 {
     const bd_layer *layer = layer_of(object);
     const bd_layer_kind *kind = layer->kind;
-    PyArrayObject *param[BD_MAX_PARAM] = {0}, *out = NULL;
+    PyArrayObject *param[BD_MAX_PARAM] = {0}, *out = NULL, *draws = NULL;
     const void *param_data[BD_MAX_PARAM] = {0};
+    void *buffer_data[BD_MAX_BUFFER] = {0};
     SavedObject *saved = NULL;
     PyObject *result = NULL;
     bd_detail detail = {0};
     bd_io io = {0};
 
-    if (count != 4 || (names && PyTuple_GET_SIZE(names)))
-        return PyErr_Format(PyExc_TypeError, "forward takes inputs, params, target, training");
-    PyObject *inputs = args[0], *params = args[1];
+    if (count != 6 || (names && PyTuple_GET_SIZE(names)))
+        return PyErr_Format(PyExc_TypeError, "forward takes inputs, params, target, training, buffers, draws");
+    PyObject *inputs = args[0], *params = args[1], *buffers = args[4];
     const int training = PyObject_IsTrue(args[3]);
     const int param_count = bd_array_count(kind->param, BD_MAX_PARAM);
     if (training < 0 || check_count(inputs, kind->inputs, "inputs", kind) ||
-        check_count(params, param_count, "parameters", kind))
+        check_count(params, param_count, "parameters", kind) ||
+        check_count(buffers, bd_array_count(kind->buffer, BD_MAX_BUFFER), "buffers", kind))
         return NULL;
 
     if (!(saved = new_saved(type)))
@@ -250,7 +283,10 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
         goto done;
     }
     if (check_fit(layer, &saved->form, params, saved->input[0]) ||
-        take_params(kind, &saved->form, params, saved->dtype, param))
+        take_params(kind, &saved->form, params, saved->dtype, param) ||
+        take_buffers(kind, &saved->form, buffers, saved->dtype, buffer_data))
+        goto done;
+    if (training && saved->form.draws && !(draws = take_draws(args[5], saved->form.draws)))
         goto done;
     if (kind->flags & BD_IS_LOSS && intake_target(&saved->target, args[2], layer, n, bd_features(saved->shape), saved->dtype))
         goto done;
@@ -275,6 +311,8 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
     io.keep_index = saved->keep_index ? PyArray_DATA(saved->keep_index) : NULL;
     io.work = work;
+    io.buffer = buffer_data;
+    io.draws = draws ? PyArray_DATA(draws) : NULL;
     io.target = &saved->target.target;
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
@@ -290,6 +328,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
         result = Py_BuildValue("NO", given, saved);
 done:
     drop_arrays(param, BD_MAX_PARAM);
+    Py_XDECREF(draws);
     Py_XDECREF(out);
     Py_DECREF(saved);
     return result;
@@ -451,7 +490,7 @@ static PyObject *layer_children(PyObject *object, void *closure)
 
 static PyMethodDef layer_methods[] = {
     {"forward", (PyCFunction)(void (*)(void))layer_forward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
-     "forward($self, inputs, params, target, training, /)\n--\n\n(out, saved) for a tuple of inputs and one of parameters."},
+     "forward($self, inputs, params, target, training, buffers, draws, /)\n--\n\n(out, saved) for a tuple of inputs and one of parameters."},
     {"backward", (PyCFunction)(void (*)(void))layer_backward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
      "backward($self, saved, dout, params, /)\n--\n\n(dx per input, gradient per parameter), new arrays."},
     {NULL, NULL, 0, NULL},
@@ -611,7 +650,7 @@ static PyObject *describe_kind(const bd_layer_kind *kind)
     if (hyper && params && buffers)
         result = Py_BuildValue("{sisOsOsOsOsOsO}", "inputs", kind->inputs, "hyper", hyper, "params", params, "buffers",
                                buffers, "is_loss", kind->flags & BD_IS_LOSS ? Py_True : Py_False, "classifies",
-                               kind->flags & BD_CLASS_TARGET ? Py_True : Py_False, "branches",
+                               kind->flags & (BD_CLASS_TARGET | BD_BINARY_TARGET) ? Py_True : Py_False, "branches",
                                kind->branches ? Py_True : Py_False);
     Py_XDECREF(hyper);
     Py_XDECREF(params);

@@ -914,6 +914,13 @@ static PyObject *net_rng(PyObject *object, void *closure)
     return Py_BuildValue("KK", (unsigned long long)rng->seed, (unsigned long long)rng->position);
 }
 
+static PyObject *net_last_draws(PyObject *object, void *closure)
+{
+    const bd_rng rng = bd_net_last_draws(((NetObject *)object)->net);
+    (void)closure;
+    return Py_BuildValue("KK", (unsigned long long)rng.seed, (unsigned long long)rng.position);
+}
+
 static int net_set_rng(PyObject *object, PyObject *value, void *closure)
 {
     unsigned long long seed, position;
@@ -957,6 +964,7 @@ static PyMethodDef net_methods[] = {
 static PyGetSetDef net_getset[] = {
     {"updates", net_updates, NULL, "Steps that the bound optimiser has made.", NULL},
     {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
+    {"last_draws", net_last_draws, NULL, "Where the generator stood when the last run began.", NULL},
     {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -48,6 +48,10 @@ typedef enum {
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
     BD_BAD_ROW,
+    BD_NEEDS_IMAGES,
+    BD_WINDOW_TOO_LARGE,
+    BD_PAD_TOO_LARGE,
+    BD_BAD_BINARY_TARGET,
     BD_STATUSES
 } bd_status;
 
@@ -85,6 +89,17 @@ bd_size bd_count(const bd_shape *shape);
 /* Elements per sample: the product of all dimensions but the first. */
 bd_size bd_features(const bd_shape *shape);
 
+/* A window that slides over images x (n, c, h, w): a filter, or a pool. */
+typedef struct {
+    bd_size c, h, w;               /* of one image */
+    bd_size fh, fw;                /* of the window */
+    bd_size stride, pad, dilation;
+    bd_size oh, ow;                /* how often it fits */
+} bd_window;
+
+/* Sets c h w oh ow from x; fails unless x is 4-D and the window fits at least once. */
+bd_status bd_window_fit(bd_window *window, const bd_shape *x, bd_detail *detail);
+
 /* ---------------------------------------------------------------- random numbers (rng.c) */
 
 /* Philox4x32-10 (Salmon et al., SC 2011): a counter, so that a state is two numbers and any position can be reached. */
@@ -99,7 +114,7 @@ void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, un
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
 
-enum { BD_MAX_HYPER = 6, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
+enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
 
 typedef union {
     int64_t i;
@@ -135,7 +150,7 @@ typedef enum {
     BD_ROW_TARGET = 1 << 4,   /* the target is a row of numbers per sample */
     BD_MIXES_SAMPLES = 1 << 5, /* one sample's output depends on the others (batch norm) */
     BD_DIFFERS_IN_TRAINING = 1 << 6,
-    BD_DRAWS = 1 << 7,       /* takes random numbers in training */
+    BD_BINARY_TARGET = 1 << 7, /* each column of the target is a class of its own: 0, 1, or between */
     BD_CAN_RELU = 1 << 8,    /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
     BD_IS_RELU = 1 << 9,     /* is that ReLU */
 } bd_flags;
@@ -157,6 +172,7 @@ typedef struct {
     bd_size keep;         /* reals to keep from forward to backward, besides x and out */
     bd_size keep_index;   /* the same, integers */
     bd_size work;         /* reals of scratch in one call */
+    bd_size draws;        /* random numbers that forward takes in training */
     bd_size macs;         /* multiply-adds of forward, for summaries */
 } bd_form;
 
@@ -182,7 +198,7 @@ typedef struct {
     const void *dout;          /* of out; for a loss one number */
     void *dx[BD_MAX_INPUT];    /* NULL: not wanted */
     void *const *dparam;
-    bd_rng *rng;
+    const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
     bool training;
     bool relu_out; /* only with BD_CAN_RELU: store max(out, 0) */
@@ -203,8 +219,9 @@ struct bd_layer_kind {
 
 /* ---------------------------------------------------------------- the kinds (layers/registry.c) */
 
-extern const bd_layer_kind bd_affine, bd_relu, bd_sigmoid, bd_tanh, bd_residual, bd_softmax_with_loss,
-    bd_identity_with_loss;
+extern const bd_layer_kind bd_affine, bd_convolution, bd_pooling, bd_batch_normalization, bd_dropout, bd_relu,
+    bd_leaky_relu, bd_sigmoid, bd_tanh, bd_softmax, bd_flatten, bd_residual, bd_softmax_with_loss,
+    bd_sigmoid_with_loss, bd_identity_with_loss;
 
 /* All kinds, ended by NULL. */
 extern const bd_layer_kind *const bd_layer_kinds[];
@@ -313,6 +330,7 @@ bd_shape bd_net_output(const bd_net *net); /* of one sample */
 bd_dtype bd_net_dtype(const bd_net *net);
 const bd_layer *bd_net_loss_layer(const bd_net *net);
 bd_rng *bd_net_rng(bd_net *net);
+bd_rng bd_net_last_draws(const bd_net *net); /* where the generator stood when the last run began */
 size_t bd_net_activation_bytes(const bd_net *net); /* reserved now */
 bool bd_net_mixes_samples(const bd_net *net);
 

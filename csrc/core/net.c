@@ -34,6 +34,7 @@ typedef struct {
     bool relu_out, relu_done; /* applies the next step's ReLU; is a ReLU that the step before applies */
     bool relu_dx, relu_dx_done;
     size_t keep_at, keep_index_at;
+    bd_size draws_before; /* random numbers per sample that the steps before take */
 } net_step;
 
 struct bd_net {
@@ -48,12 +49,14 @@ struct bd_net {
     char *arena;
     bool arena_taken;
     char *activations;
-    size_t activation_bytes, work_at, sum_at, picked_t_at;
+    size_t activation_bytes, work_at, draws_at, sum_at, picked_t_at;
     bd_size room; /* samples that fit */
     bool *grad_written; /* per value, in one backward */
     const bd_optimizer_kind *optimizer;
     int64_t updates;
     bd_rng rng;
+    uint64_t run_began; /* position of rng when the last run began */
+    bd_size draws;      /* random numbers per sample in one run */
 };
 
 /* Everything about one run that is not about the net. */
@@ -63,6 +66,7 @@ typedef struct {
     void *scores, *dx;       /* NULL: not wanted */
     bd_size n;
     bool training, fuse;
+    bool replay; /* with the random numbers of the run before */
 } net_run;
 
 /* ---------------------------------------------------------------- making the plan */
@@ -142,6 +146,8 @@ static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const i
         add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer,
                    BD_MAX_BUFFER, step, net->steps);
     }
+    step->draws_before = net->draws;
+    net->draws += step->form.draws;
     step->param_count = net->params - step->first_param;
     step->out = net->values;
     net->value[net->values++] = (net_value){.shape = step->form.out, .trains = trains};
@@ -244,6 +250,7 @@ bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int
     if ((status = make_arena(net, detail)))
         goto done;
     bd_net_init(net);
+    net->run_began = net->rng.position;
     *out = net;
 done:
     if (status)
@@ -370,6 +377,11 @@ bd_rng *bd_net_rng(bd_net *net)
     return &net->rng;
 }
 
+bd_rng bd_net_last_draws(const bd_net *net)
+{
+    return (bd_rng){net->rng.seed, net->run_began};
+}
+
 size_t bd_net_activation_bytes(const bd_net *net)
 {
     return net->activation_bytes;
@@ -461,7 +473,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
     const size_t size = bd_dtype_size(net->dtype);
     const bd_size width = bd_features(&net->value[scores_value(net)].shape);
     place_maker maker = {0};
-    bd_size work = 0, most = 0;
+    bd_size work = 0, draws = 0, most = 0;
     bd_detail detail;
 
     if (n <= net->room)
@@ -490,6 +502,8 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
                 return BD_NO_MEMORY; /* more elements than any memory holds */
             if (form.work > work)
                 work = form.work;
+            if (form.draws > draws)
+                draws = form.draws;
             const size_t keep_at = place(&maker, form.keep, size);
             const size_t keep_index_at = place(&maker, form.keep_index, sizeof(int64_t));
             if (attempt) {
@@ -498,6 +512,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
             }
         }
         const size_t work_at = place(&maker, work, size), sum_at = place(&maker, most, size);
+        const size_t draws_at = place(&maker, draws, sizeof(double));
         const size_t picked_t_at = place(&maker, n, sizeof(int64_t) + (size_t)width * size);
         if (maker.failed)
             return BD_NO_MEMORY;
@@ -510,6 +525,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
         } else {
             net->work_at = work_at;
             net->sum_at = sum_at;
+            net->draws_at = draws_at;
             net->picked_t_at = picked_t_at;
         }
     }
@@ -547,7 +563,7 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .keep_index = (int64_t *)(void *)(net->activations + step->keep_index_at),
                 .work = net->activations + net->work_at,
                 .target = run->target,
-                .rng = &net->rng,
+                .draws = (const double *)(const void *)(net->activations + net->draws_at),
                 .kernels = bd_kernels(net->dtype),
                 .training = run->training};
 
@@ -566,10 +582,23 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
     return io;
 }
 
+/* The random numbers of a step in training. Each step has its own place in the stream, counted from where the run began,
+ * so that a run of a part of the plan draws what the whole run drew. */
+static void draw(bd_net *net, const net_run *run, const net_step *step)
+{
+    double *draws = (double *)(void *)(net->activations + net->draws_at);
+    bd_rng rng = {net->rng.seed, net->run_began + (uint64_t)(step->draws_before * run->n)};
+
+    for (bd_size i = 0; run->training && i < step->form.draws * run->n; i++)
+        draws[i] = bd_rng_uniform(&rng);
+}
+
 static void run_forward(bd_net *net, const net_run *run, int first)
 {
     const int end = run->target ? net->steps : net->steps - 1;
 
+    if (!run->replay)
+        net->run_began = net->rng.position;
     for (int i = first; i < end; i++) {
         const net_step *step = &net->step[i];
         const void *param[BD_MAX_PARAM];
@@ -578,6 +607,7 @@ static void run_forward(bd_net *net, const net_run *run, int first)
 
         if (run->fuse && step->relu_done)
             continue;
+        draw(net, run, step);
         bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
         if (run->fuse && step->relu_out) {
             io.relu_out = true;
@@ -585,6 +615,8 @@ static void run_forward(bd_net *net, const net_run *run, int first)
         }
         step->layer.kind->forward[net->dtype](&step->layer, &io);
     }
+    if (run->training)
+        net->rng.position = net->run_began + (uint64_t)(net->draws * run->n);
 }
 
 static void add_to(const bd_net *net, void *sum, const void *more, bd_size count)
@@ -672,12 +704,29 @@ static bd_size largest_at(const bd_net *net, const void *base, bd_size from, bd_
     return best;
 }
 
+/* Samples whose every column is on the right side. */
+static bd_size count_binary_hits(const bd_net *net, const net_run *run, bd_size c)
+{
+    const void *scores = input_at(net, run, scores_value(net));
+    bd_size hits = 0;
+
+    for (bd_size i = 0; i < run->n; i++) {
+        bool right = true;
+        for (bd_size j = 0; j < c; j++)
+            right = right && (real_at(net, scores, i * c + j) > 0) == (real_at(net, run->target->rows, i * c + j) > 0.5);
+        hits += right;
+    }
+    return hits;
+}
+
 static bd_size count_hits(const bd_net *net, const net_run *run)
 {
     const bd_size c = bd_features(&net->value[scores_value(net)].shape);
     const void *scores = input_at(net, run, scores_value(net));
     bd_size hits = 0;
 
+    if (loss_step(net)->layer.kind->flags & BD_BINARY_TARGET)
+        return count_binary_hits(net, run, c);
     for (bd_size i = 0; i < run->n; i++) {
         const bd_size label =
             run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
@@ -718,7 +767,7 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
 
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training)
 {
-    run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true}, first);
+    run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true, .replay = true}, first);
     return loss_value(net);
 }
 

@@ -24,6 +24,10 @@ static const char *const text_of[BD_STATUSES] = {
     [BD_NOT_A_LOSS] = "{what} is not a loss layer",
     [BD_LOSS_INSIDE] = "{what} is a loss layer: pass it as loss=, not among the layers",
     [BD_TOO_DEEP] = "{what} is nested more than {expected} deep",
+    [BD_NEEDS_IMAGES] = "x has {got} dimensions, expected 4: samples, channels, height, width",
+    [BD_WINDOW_TOO_LARGE] = "the window spans {got}, but the padded image only {expected}",
+    [BD_PAD_TOO_LARGE] = "pad = {got} must be smaller than the pool, {expected}: a window could lie in the padding alone",
+    [BD_BAD_BINARY_TARGET] = "row {where} of t holds {value}: expected 0, 1 or a probability between",
     [BD_BAD_ROW] = "row {got} does not exist: expected 0 to {expected}",
 };
 

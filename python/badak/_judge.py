@@ -83,11 +83,13 @@ class Slope:
 class NetSlope:
     """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input."""
 
-    def __init__(self, core, which, array, x, t):
+    def __init__(self, core, which, array, x, t, replay):
         self.core, self.which, self.array, self.x, self.t = core, which, array, x, t
+        self.replay = replay  # state of the generator, for layers that draw
         self.evaluations = 0
 
     def _derivatives(self, directions, rtol):
+        self.core.rng = self.replay
         found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0)
         self.evaluations += int(found[:, 3].sum())
         return found[:, :3]
@@ -104,15 +106,24 @@ class NetSlope:
     def values(self, index, steps):
         self.evaluations += len(steps)
         where = np.array([index], dtype=np.int64)
+        self.core.rng = self.replay
         return self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
 
 
-def _agrees(a, n, u, rtol):
-    return abs(a - n) <= rtol * max(abs(a), abs(n)) + 3 * u
+def rounding_floor(gradients):
+    """What rounding can leave of an analytic gradient that is 0: some units of the largest one beside it."""
+    largest = [np.abs(g).max(initial=0) for g in gradients if g is not None and np.asarray(g).dtype.kind == "f"]
+    largest = max((float(size) for size in largest if np.isfinite(size)), default=0.0)
+    return 64 * FLOAT64_EPS * largest
 
 
-def _resolved(a, n, u):
-    return u <= 1e-3 * max(abs(a), abs(n)) or (a == n == 0 and u == 0)
+def _agrees(a, n, u, rtol, floor):
+    return abs(a - n) <= rtol * max(abs(a), abs(n)) + 3 * u + floor
+
+
+def _resolved(a, n, u, floor):
+    """Is n known well enough to say something: to 3 digits, or to 1e-7 of the largest gradient beside it?"""
+    return u <= max(1e-3 * max(abs(a), abs(n)), 1e-7 * floor / (64 * FLOAT64_EPS))
 
 
 def _one_sided(slope, index, scale):
@@ -151,7 +162,7 @@ def _choose(analytic, most, rng):
     return np.unique(np.concatenate([order[: most // 3], order[-(most // 3) :], some]))
 
 
-def judge(entry, slope, analytic, most, rtol, rng):
+def judge(entry, slope, analytic, most, rtol, rng, floor):
     """Fill the entry for one gradient: elements, then directions."""
     flat = analytic.reshape(-1)
     indices = _choose(flat, most, rng)
@@ -161,8 +172,8 @@ def judge(entry, slope, analytic, most, rtol, rng):
     kinks, wrong, unresolved = [], [], []
     for index, (n, u, step) in zip(indices, found, strict=True):
         a = flat[index]
-        if np.isfinite(u) and _agrees(a, n, u, rtol):
-            if not _resolved(a, n, u):
+        if np.isfinite(u) and _agrees(a, n, u, rtol, floor):
+            if not _resolved(a, n, u, floor):
                 unresolved.append(index)
             continue
         kink, sides = _is_kink(slope, index, abs(float(slope.array.reshape(-1)[index])), a, rtol)
@@ -184,7 +195,7 @@ def judge(entry, slope, analytic, most, rtol, rng):
                 f"{len(kinks)} of {len(indices)} elements sit exactly on a kink; at the first the slope is {left:.4g} "
                 f"from the left and {right:.4g} from the right, and the analytic value is one of those between"
             )
-        _judge_directions(entry, slope, flat, len(indices) < flat.size, bool(unresolved), bool(kinks), rtol, rng)
+        _judge_directions(entry, slope, flat, len(indices) < flat.size, bool(unresolved), bool(kinks), rtol, rng, floor)
     entry.evaluations = slope.evaluations
 
 
@@ -241,7 +252,7 @@ def _diagnosis(flat, wrong, checked):
     return share
 
 
-def _judge_directions(entry, slope, flat, not_all, unresolved, kinks, rtol, rng):
+def _judge_directions(entry, slope, flat, not_all, unresolved, kinks, rtol, rng, floor):
     """Random directions through all elements: they see what was not looked at one by one, or was too small to."""
     if not (not_all or unresolved) or kinks:
         if unresolved and entry.status == "PASS":
@@ -250,26 +261,27 @@ def _judge_directions(entry, slope, flat, not_all, unresolved, kinks, rtol, rng)
     resolved = 0
     for _ in range(DIRECTIONS):
         u = signed(rng, flat.size) / np.sqrt(flat.size)
-        error, bound, known = _direction_error(slope, flat, u, rtol)
+        error, bound, known = _direction_error(slope, flat, u, rtol, floor)
         if known and error > bound:
-            _name_by_bisection(entry, slope, flat, u, rtol)
+            _name_by_bisection(entry, slope, flat, u, rtol, floor)
             return
         resolved += known
     if not resolved:
         entry.status = "UNRESOLVED"
 
 
-def _direction_error(slope, flat, u, rtol):
+def _direction_error(slope, flat, u, rtol, floor):
     """(how far analytic and numeric slope along u are apart, how far they may be, whether that says anything)."""
     terms = flat * u
     a = float(terms.sum())
     n, uncertainty, _ = slope.along(u, rtol)
-    bound = rtol * max(abs(a), abs(n)) + 3 * uncertainty + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
-    known = np.isfinite(uncertainty) and uncertainty <= 1e-3 * float(np.sqrt(np.sum(terms**2)))
-    return abs(a - n), bound, bool(known) or not terms.any()
+    rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + floor * float(np.abs(u).sum())
+    bound = rtol * max(abs(a), abs(n)) + 3 * uncertainty + rounding
+    size = float(np.sqrt(np.sum(terms**2)))
+    return abs(a - n), bound, np.isfinite(uncertainty) and _resolved(size, 0.0, uncertainty, floor)
 
 
-def _name_by_bisection(entry, slope, flat, u, rtol):
+def _name_by_bisection(entry, slope, flat, u, rtol, floor):
     """A direction disagrees: halve the set of its elements, keeping a half that disagrees, down to one element."""
     among = np.arange(flat.size)
     while len(among) > 1:
@@ -278,7 +290,7 @@ def _name_by_bisection(entry, slope, flat, u, rtol):
         for half in halves:
             part = np.zeros_like(u)
             part[half] = u[half]
-            error, bound, _ = _direction_error(slope, flat, part, rtol)
+            error, bound, _ = _direction_error(slope, flat, part, rtol, floor)
             errors.append(error / bound if bound > 0 else 0.0)
         if max(errors) <= 1:
             break  # too small to be seen alone: name the first of what is left

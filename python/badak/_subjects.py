@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 
-from ._judge import FLOAT64_EPS, NetSlope, Slope, judge, signed
+from ._judge import FLOAT64_EPS, NetSlope, Slope, judge, rounding_floor, signed
 from .layers import Layer
 from .net import Net
 from .report import Entry
@@ -112,6 +112,7 @@ class Subject:
         y = self._output()
         gy = self._upstream(y, rng)
         analytic = self._gradients(gy.copy())
+        floor = rounding_floor(analytic.values())
 
         noise = np.abs(gy) * self._noise(y, rng)
 
@@ -131,7 +132,7 @@ class Subject:
                     entry.status, entry.diagnosis = "NONFINITE", "the output of the function is not finite here"
                 else:
                     slope = Slope(array, sample)
-                    judge(entry, slope, np.asarray(gradient, dtype=float), CHOSEN, rtol, rng)
+                    judge(entry, slope, np.asarray(gradient, dtype=float), CHOSEN, rtol, rng, floor)
             yield entry
 
     def _dtype(self, name, array):
@@ -399,14 +400,16 @@ class NetSubject:
         return bool(np.isfinite(self.core.evaluate(self.x, self.t, True)[0]))
 
     def check(self, rtol, rng, point):
+        replay = self.core.rng  # every evaluation draws what the analytic gradient drew
         *_, dx = self.core.gradient(self.x, self.t, True, True)
         analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
+        floor = rounding_floor([dx, *analytic.values()])
         for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
             last = which == len(self.params)
             gradient = dx if last else analytic[name]
             entry = Entry(name, array.shape, self.net.dtype)
             entry.point = point
             if _has_form(entry, gradient, array) and array.size:
-                slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t)
-                judge(entry, slope, gradient, self.most, rtol, rng)
+                slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
+                judge(entry, slope, gradient, self.most, rtol, rng, floor)
             yield entry

@@ -4,16 +4,26 @@ The arithmetic is in C (csrc/core/layers, one file a layer); here a layer holds 
 what forward has to remember for backward. NumPy twins of all of them are in ``badak/_reference.py``.
 """
 
+import numpy as np
+
 from . import _core
 
 __all__ = [
     "AddLayer",
     "Affine",
+    "BatchNormalization",
+    "Convolution",
+    "Dropout",
+    "Flatten",
     "IdentityWithLoss",
+    "LeakyRelu",
     "MulLayer",
+    "Pooling",
     "Relu",
     "Residual",
     "Sigmoid",
+    "SigmoidWithLoss",
+    "Softmax",
     "SoftmaxWithLoss",
     "Tanh",
 ]
@@ -123,7 +133,10 @@ class Layer:
 
     def forward(self, x):
         """The output for x, a new array; x is not changed."""
-        out, self._saved = self.core.forward((x,), self._arrays(), None, True)
+        return self._forward((x,))
+
+    def _forward(self, inputs, target=None, training=True, buffers=(), draws=None):
+        out, self._saved = self.core.forward(inputs, self._arrays(), target, training, buffers, draws)
         return out
 
     def backward(self, dout):
@@ -162,11 +175,12 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shapes + hyper)})"
 
     def __getstate__(self):
-        """For pickle and deepcopy: arrays and options; what forward remembered is left out."""
-        return {"hyper": self._hyper, "params": self._params, "layers": self._layers}
+        """For pickle and deepcopy: everything but what forward remembered."""
+        return {name: value for name, value in vars(self).items() if name not in ("_core", "_saved")}
 
     def __setstate__(self, state):
-        Layer.__init__(self, state["params"], state["layers"], **state["hyper"])
+        vars(self).update(state, _saved=None)
+        self._set_params(self._params)
 
 
 class MulLayer:
@@ -281,18 +295,234 @@ class Affine(Layer):
         super().__init__({"W": W, "b": b}, units=units, init=init)
 
     def _sizes(self, W, b):
-        _core.check_parameter(W, "W")
-        if W.ndim != 2:
-            raise ValueError(f"W has {W.ndim} dimensions, expected 2: (in, units)")
-        if 0 in W.shape:
-            raise ValueError(f"W has shape {W.shape}: both sizes must be at least 1")
-        if not _is_number(b):
-            _core.check_parameter(b, "b")
-            if b.shape not in ((), W.shape[1:]):
-                raise ValueError(f"b has shape {b.shape}, expected {W.shape[1:]} for W of shape {W.shape}")
-            if b.dtype != W.dtype:
-                raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
+        _check_weight_and_bias(W, b, "(in, units)", units_axis=1)
         return {"units": W.shape[1]}
+
+
+class Convolution(Layer):
+    """Filters slid over images (book: section 7.4).
+
+    Parameters
+    ----------
+    W : (filters, c, height, width) float32 or float64 array
+        Held by reference, in any layout.
+    b : (filters,) array of the same dtype, or a number
+    stride, pad : int
+        Step of the window, and zeros around the image.
+    filters, size : int, int or pair
+        Instead of W and b, inside a ``Net``: how many filters, of which height and width.
+    dilation : int
+        Distance between the taps of a filter.
+    init : "he", "xavier" or float
+        How W begins, as in ``Affine``; its inputs are c * height * width.
+
+    Attributes
+    ----------
+    dW, db : arrays like W and b, or None
+
+    Notes
+    -----
+    x is (N, c, h, w), the output (N, filters, oh, ow) with ``oh = (h + 2 pad - span) // stride + 1``,
+    ``span = dilation (height - 1) + 1``.
+    """
+
+    kind = "Convolution"
+    W = Parameter()
+    b = Parameter()
+    dW = Gradient()
+    db = Gradient()
+    _missing = "pass arrays (W, b), or filters=... and size=... inside a Net"
+
+    def __init__(self, W=None, b=None, stride=1, pad=0, *, filters=None, size=None, dilation=1, init="he"):
+        if _is_number(W):
+            raise TypeError("Convolution takes arrays (W, b), or filters=... and size=... inside a Net")
+        given = W is not None
+        if given != (b is not None) or given == (filters is not None) or given == (size is not None):
+            raise TypeError("Convolution takes either arrays (W, b), or filters=... and size=..., not both and not half")
+        height, width = (None, None) if size is None else _pair(size, "size")
+        super().__init__(
+            {"W": W, "b": b},
+            filters=filters,
+            height=height,
+            width=width,
+            stride=stride,
+            pad=pad,
+            dilation=dilation,
+            init=init,
+        )
+
+    @property
+    def stride(self):
+        return self._hyper["stride"]
+
+    @property
+    def pad(self):
+        return self._hyper["pad"]
+
+    def _sizes(self, W, b):
+        _check_weight_and_bias(W, b, "(filters, channels, height, width)", units_axis=0)
+        return {"filters": W.shape[0], "height": W.shape[2], "width": W.shape[3]}
+
+
+class Pooling(Layer):
+    """The largest number, or the mean, of each window (book: section 7.3).
+
+    Parameters
+    ----------
+    pool_h, pool_w : int
+        The window.
+    stride : int
+        2 by default, as the book since its later printings.
+    pad : int
+        Smaller than the window. Padding never wins, and does not count in a mean.
+    mean : bool
+        The mean instead of the largest.
+
+    Notes
+    -----
+    Where several are the largest the first wins, forward and backward. A NaN wins.
+    """
+
+    kind = "Pooling"
+
+    def __init__(self, pool_h, pool_w, stride=2, pad=0, *, mean=False):
+        super().__init__(pool_h=pool_h, pool_w=pool_w, stride=stride, pad=pad, mean=int(_checked_bool(mean, "mean")))
+
+
+class BatchNormalization(Layer):
+    """out = gamma * (x - mean) / sqrt(var + eps) + beta, over the batch (book: section 6.3).
+
+    Parameters
+    ----------
+    gamma, beta : (d,) arrays, or numbers
+        Held by reference; a number stands for every feature. None inside a ``Net``: they begin as 1 and 0.
+    momentum : float in [0, 1)
+        How slowly the running statistics follow the batches.
+    running_mean, running_var : (d,) arrays or None
+        Used when not in training; they begin as 0, as in the book.
+    eps : float above 0
+        1e-6, the 10e-7 of the book's code.
+    axis : "feature" or "channel"
+        "feature": each number of a sample by itself, as the book; an image counts as c * h * w features. "channel": one
+        mean for each channel of an image.
+
+    Attributes
+    ----------
+    dgamma, dbeta : arrays or None
+    """
+
+    kind = "BatchNormalization"
+    gamma = Parameter()
+    beta = Parameter()
+    dgamma = Gradient()
+    dbeta = Gradient()
+
+    def __init__(
+        self,
+        gamma=None,
+        beta=None,
+        momentum=0.9,
+        running_mean=None,
+        running_var=None,
+        *,
+        eps=1e-6,
+        axis="feature",
+    ):
+        if (gamma is None) != (beta is None):
+            raise TypeError("BatchNormalization takes gamma and beta, or neither inside a Net")
+        if axis not in ("feature", "channel"):
+            raise ValueError(f'axis must be "feature" or "channel", got {axis!r}')
+        self.running_mean = running_mean
+        self.running_var = running_var
+        super().__init__(
+            {"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel")
+        )
+
+    def _sizes(self, gamma, beta):
+        return {}
+
+    def forward(self, x, train_flg=True):
+        """The normalised x; in training by the batch's own statistics, which the running ones then follow."""
+        x = np.asarray(x)
+        gamma, beta = self._arrays()
+        d = x.shape[1] if self._hyper["per_channel"] and x.ndim > 1 else x[:1].size
+        if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
+            self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
+        dtype = self.gamma.dtype
+        mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
+        var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
+        out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
+        self.running_mean, self.running_var = mean, var
+        return out
+
+
+class Dropout(Layer):
+    """Each number is kept, or made 0 by chance (book: section 6.4.3).
+
+    Parameters
+    ----------
+    dropout_ratio : float in [0, 1)
+        The chance of becoming 0.
+    inverted : bool
+        False, as the book: what is kept stays as it is, and when not in training all is multiplied by 1 - ratio.
+        True, as is usual today: what is kept is divided by 1 - ratio, and nothing happens when not in training.
+
+    Notes
+    -----
+    Standing alone it draws ``np.random.rand(*x.shape)``, as the book: the same seed gives the same mask. Inside a
+    ``Net`` it draws from the net's generator.
+    """
+
+    kind = "Dropout"
+
+    def __init__(self, dropout_ratio=0.5, *, inverted=False):
+        super().__init__(dropout_ratio=dropout_ratio, inverted=int(_checked_bool(inverted, "inverted")))
+        self.mask = None
+
+    @property
+    def dropout_ratio(self):
+        return self._hyper["dropout_ratio"]
+
+    def forward(self, x, train_flg=True):
+        """The thinned x in training; else x times 1 - ratio (the book's way) or x itself (inverted)."""
+        x = np.asarray(x)
+        draws = np.random.rand(*x.shape) if train_flg else None
+        out = self._forward((x,), training=bool(train_flg), draws=draws)
+        if train_flg:
+            self.mask = draws > self.dropout_ratio
+        return out
+
+
+class LeakyRelu(Layer):
+    """out = x where x > 0, else slope * x.
+
+    Parameters
+    ----------
+    slope : float in [0, 1]
+    """
+
+    kind = "LeakyRelu"
+
+    def __init__(self, slope=0.01):
+        super().__init__(slope=slope)
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) over the last axis (book: section 3.5). Before a loss, use ``SoftmaxWithLoss``."""
+
+    kind = "Softmax"
+
+    def __init__(self):
+        super().__init__()
+
+
+class Flatten(Layer):
+    """Each sample as one row, in c, h, w order. ``Affine`` does so by itself."""
+
+    kind = "Flatten"
+
+    def __init__(self):
+        super().__init__()
 
 
 class Residual(Layer):
@@ -324,8 +554,7 @@ class Residual(Layer):
         branch = x
         for layer in self._layers:
             branch = layer.forward(branch)
-        out, self._saved = self.core.forward((x, branch), (), None, True)
-        return out
+        return self._forward((x, branch))
 
     def backward(self, dout):
         (dx, dbranch), _ = self.core.backward(self._saved, dout, ())
@@ -360,9 +589,8 @@ class LossLayer(Layer):
         t : integer labels (N,) or (N, 1), or rows (N, C)
             One-hot rows are labels; other rows are weights of the classes.
         """
-        loss, self._saved = self.core.forward((x,), (), t, True)
-        self.loss = loss
-        return loss
+        self.loss = self._forward((x,), t)
+        return self.loss
 
     def backward(self, dout=1):
         """The gradient with respect to x, (N, C), for the gradient `dout` (a number) of the loss."""
@@ -408,6 +636,27 @@ class SoftmaxWithLoss(LossLayer):
         return self._saved.keep[: x.size].reshape(x.shape)
 
 
+class SigmoidWithLoss(LossLayer):
+    """sigmoid, then the mean over the rows of -sum(t log y + (1 - t) log(1 - y)): yes or no, for each column.
+
+    t holds 0, 1 or probabilities, in rows like x; for one column (N,) will do. ``dx = dout * (y - t) / N``.
+
+    Attributes
+    ----------
+    y : (N, C) array or None
+        The probabilities of the last ``forward``.
+    """
+
+    kind = "SigmoidWithLoss"
+
+    def __init__(self):
+        super().__init__()
+
+    @property
+    def y(self):
+        return None if self._saved is None else self._saved.keep.reshape(self._saved.inputs[0].shape)
+
+
 class IdentityWithLoss(LossLayer):
     """y = x, and half the sum of squares over the batch size, for regression (book: section 5.6.3, at its end).
 
@@ -427,3 +676,35 @@ class IdentityWithLoss(LossLayer):
 
 def _is_number(value):
     return isinstance(value, (int, float)) or (hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0)
+
+
+def _check_weight_and_bias(W, b, form, units_axis):
+    """W of the given form, and b: one number for each unit, or one for all."""
+    _core.check_parameter(W, "W")
+    ndim = form.count(",") + 1
+    if W.ndim != ndim:
+        raise ValueError(f"W has {W.ndim} dimensions, expected {ndim}: {form}")
+    if 0 in W.shape:
+        raise ValueError(f"W has shape {W.shape}: every size must be at least 1")
+    if _is_number(b):
+        return
+    _core.check_parameter(b, "b")
+    units = (W.shape[units_axis],)
+    if b.shape != units:
+        raise ValueError(f"b has shape {b.shape}, expected {units} for W of shape {W.shape}")
+    if b.dtype != W.dtype:
+        raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
+
+
+def _pair(value, name):
+    if not isinstance(value, (tuple, list)):
+        return value, value
+    if len(value) != 2:
+        raise ValueError(f"{name} must be one size or (height, width), got {value!r}")
+    return tuple(value)
+
+
+def _checked_bool(value, name):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
+    return value

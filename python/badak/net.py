@@ -201,23 +201,25 @@ class Net:
         """
         if not keep:
             return self.predict(x)
-        names = iter(self.params)
+        arrays, buffers = iter(self.params.values()), iter(self.buffers.values())
         outputs = []
-        x = np.asarray(x, dtype=self.dtype)
+        x = np.asarray(x, dtype=self.dtype).reshape(-1, *self.input_shape)
         for layer in self._layers:
-            x = self._forward_one(layer, x, names)
+            x = self._forward_one(layer, x, arrays, buffers)
             outputs.append(x)
         return outputs
 
-    def _forward_one(self, layer, x, names):
+    def _forward_one(self, layer, x, arrays, buffers):
         inputs = (x,)
         if layer.core.children:
             branch = x
             for child in layer.layers:
-                branch = self._forward_one(child, branch, names)
+                branch = self._forward_one(child, branch, arrays, buffers)
             inputs = (x, branch)
-        arrays = tuple(self.params[next(names)] for _ in layer.params)
-        return layer.core.forward(inputs, arrays, None, False)[0]
+        kind = _core.layer_kinds()[layer.kind]
+        mine = tuple(next(arrays) for _ in kind["params"])
+        statistics = tuple(next(buffers) for _ in kind["buffers"])
+        return layer.core.forward(inputs, mine, None, False, statistics, None)[0]
 
     def gradient(self, x, t):
         """The gradient of the mean loss, in training mode: a dict of new arrays, named like ``params``."""
@@ -227,6 +229,8 @@ class Net:
     def numerical_gradient(self, x, t, h=1e-4):
         """The same by central differences with step h, for every parameter, computed in float64.
 
+        Dropout draws what it drew in the last training run, so that after ``gradient`` both speak of one function.
+
         Much slower than ``gradient``: two forward passes for each number. ``badak.gradcheck`` compares the two and
         knows how far the difference may be trusted.
         """
@@ -234,6 +238,7 @@ class Net:
         gradient = {}
         for i, (name, array) in enumerate(self.params.items()):
             every = np.arange(array.size)
+            twin.rng = self._core.last_draws
             gradient[name] = twin.derivatives(i, every, x, t, 0.0, h)[:, 0].reshape(array.shape)
         return gradient
 

@@ -5,7 +5,22 @@
 #include "../badak.h"
 
 const bd_layer_kind *const bd_layer_kinds[] = {
-    &bd_affine, &bd_relu, &bd_sigmoid, &bd_tanh, &bd_residual, &bd_softmax_with_loss, &bd_identity_with_loss, NULL,
+    &bd_affine,
+    &bd_convolution,
+    &bd_pooling,
+    &bd_batch_normalization,
+    &bd_dropout,
+    &bd_relu,
+    &bd_leaky_relu,
+    &bd_sigmoid,
+    &bd_tanh,
+    &bd_softmax,
+    &bd_flatten,
+    &bd_residual,
+    &bd_softmax_with_loss,
+    &bd_sigmoid_with_loss,
+    &bd_identity_with_loss,
+    NULL,
 };
 
 const bd_layer_kind *bd_find_layer(const char *name)
@@ -108,7 +123,7 @@ bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size
         detail->got = target->width;
         return BD_BAD_TARGET_WIDTH;
     }
-    if (!classes)
+    if (!classes && !(loss->kind->flags & BD_BINARY_TARGET))
         return BD_OK;
     if (!target->rows && !target->index)
         return BD_NEEDS_CLASS_LABELS;
@@ -124,9 +139,10 @@ bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size
         const double value = dtype == BD_F32   ? ((const float *)target->rows)[i]
                              : dtype == BD_F64 ? ((const double *)target->rows)[i]
                                                : (double)((const long double *)target->rows)[i];
-        if (!(value >= 0) || isinf(value)) {
+        const bool binary = loss->kind->flags & BD_BINARY_TARGET;
+        if (!(value >= 0) || isinf(value) || (binary && value > 1)) {
             *detail = (bd_detail){.what = "t", .value = value, .where = i / width};
-            return BD_BAD_SOFT_LABEL;
+            return binary ? BD_BAD_BINARY_TARGET : BD_BAD_SOFT_LABEL;
         }
     }
     return BD_OK;

@@ -83,6 +83,96 @@ done:
     return (PyObject *)out;
 }
 
+/* ---------------------------------------------------------------- windows of images */
+
+/* The window of im2col and col2im, for images of a shape. */
+static int parse_window(bd_window *window, const bd_shape *x, PyObject *const sizes[4])
+{
+    static const char *const name[4] = {"filter_h", "filter_w", "stride", "pad"};
+    int64_t *to[4] = {&window->fh, &window->fw, &window->stride, &window->pad};
+    bd_detail detail;
+
+    window->dilation = 1;
+    for (int i = 0; i < 4; i++) {
+        if (parse_int(sizes[i], name[i], to[i]))
+            return -1;
+        if (*to[i] < (i < 3)) {
+            PyErr_Format(PyExc_ValueError, "%s = %lld: expected at least %d", name[i], (long long)*to[i], i < 3);
+            return -1;
+        }
+    }
+    const bd_status status = bd_count(x) < 0 ? BD_TOO_LARGE : bd_window_fit(window, x, &detail);
+    if (status)
+        raise_status(status, &detail, NULL);
+    return status ? -1 : 0;
+}
+
+static PyObject *im2col(PyObject *module, PyObject *args)
+{
+    PyObject *object, *sizes[4];
+    PyArrayObject *col = NULL;
+    bd_window window;
+    bd_shape shape;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOOO:im2col", &object, &sizes[0], &sizes[1], &sizes[2], &sizes[3]))
+        return NULL;
+    PyArrayObject *x = intake(object, "input_data", ANY_FLOAT);
+    if (!x || shape_of(x, "input_data", 1, &shape) || parse_window(&window, &shape, sizes))
+        goto done;
+    const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
+    const bd_shape result = {.ndim = 5, .dim = {shape.dim[0] , window.oh * window.ow, window.c, window.fh, window.fw}};
+    if (bd_count(&result) < 0) {
+        raise_status(BD_TOO_LARGE, &(bd_detail){.what = "col"}, NULL);
+        goto done;
+    }
+    const bd_shape rows = bd_shape2(shape.dim[0] * window.oh * window.ow, window.c * window.fh * window.fw);
+    if ((col = new_array(&rows, dtype))) {
+        Py_BEGIN_ALLOW_THREADS
+        bd_im2col(PyArray_DATA(col), PyArray_DATA(x), shape.dim[0], &window, dtype);
+        Py_END_ALLOW_THREADS
+    }
+done:
+    Py_XDECREF(x);
+    return (PyObject *)col;
+}
+
+static PyObject *col2im(PyObject *module, PyObject *args)
+{
+    PyObject *object, *input_shape, *sizes[4];
+    PyArrayObject *x = NULL;
+    bd_window window;
+    bd_shape shape = {.ndim = 4};
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO!OOOO:col2im", &object, &PyTuple_Type, &input_shape, &sizes[0], &sizes[1], &sizes[2],
+                          &sizes[3]))
+        return NULL;
+    if (PyTuple_GET_SIZE(input_shape) != 4)
+        return PyErr_Format(PyExc_ValueError, "input_shape must be (N, C, H, W), got %R", input_shape);
+    for (int i = 0; i < 4; i++)
+        if (parse_int(PyTuple_GET_ITEM(input_shape, i), "a size in input_shape", &shape.dim[i]))
+            return NULL;
+    PyArrayObject *col = intake(object, "col", ANY_FLOAT);
+    if (!col || parse_window(&window, &shape, sizes))
+        goto done;
+    const bd_shape expected = {.ndim = 5, .dim = {shape.dim[0], window.oh * window.ow, window.c, window.fh, window.fw}};
+    if (PyArray_SIZE(col) != bd_count(&expected)) {
+        PyErr_Format(PyExc_ValueError, "col holds %lld numbers, expected %lld for input_shape %R",
+                     (long long)PyArray_SIZE(col), (long long)bd_count(&expected), input_shape);
+        goto done;
+    }
+    const bd_dtype dtype = PyArray_TYPE(col) == NPY_FLOAT ? BD_F32 : BD_F64;
+    if ((x = new_array(&shape, dtype))) {
+        Py_BEGIN_ALLOW_THREADS
+        bd_col2im(PyArray_DATA(x), PyArray_DATA(col), shape.dim[0], &window, dtype);
+        Py_END_ALLOW_THREADS
+    }
+done:
+    Py_XDECREF(col);
+    return (PyObject *)x;
+}
+
 /* ---------------------------------------------------------------- losses of arrays */
 
 static PyObject *cross_entropy(PyObject *module, PyObject *args)
@@ -481,6 +571,10 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
     {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
+    {"im2col", im2col, METH_VARARGS,
+     "im2col(x, filter_h, filter_w, stride, pad, /)\n--\n\nWindows of images as rows."},
+    {"col2im", col2im, METH_VARARGS,
+     "col2im(col, input_shape, filter_h, filter_w, stride, pad, /)\n--\n\nThe sum of windows, as images."},
     {"cross_entropy", cross_entropy, METH_VARARGS,
      "cross_entropy(y, t, eps, /)\n--\n\nMean over the rows of -sum(t log(y + eps))."},
     {"squared_distance", squared_distance, METH_VARARGS, "squared_distance(y, t, /)\n--\n\nSum of (y - t)^2."},

@@ -256,7 +256,7 @@ typedef struct {
     bd_value hyper[BD_MAX_HYPER];
 } bd_optimizer;
 
-extern const bd_optimizer_kind bd_sgd, bd_adam;
+extern const bd_optimizer_kind bd_sgd, bd_momentum, bd_nesterov, bd_adagrad, bd_rmsprop, bd_adam;
 extern const bd_optimizer_kind *const bd_optimizer_kinds[];
 const bd_optimizer_kind *bd_find_optimizer(const char *name);
 int bd_state_count(const bd_optimizer_kind *kind);
@@ -268,6 +268,9 @@ double bd_cross_entropy_f32(const float *y, const bd_target *t, bd_size n, bd_si
 double bd_cross_entropy_f64(const double *y, const bd_target *t, bd_size n, bd_size c, double eps);
 /* The first element of x that is NaN or infinite, or -1. */
 bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype);
+/* col (n oh ow, c fh fw): the windows of x (n, c, h, w) as rows; col2im adds each entry back to where it came from. */
+void bd_im2col(void *col, const void *x, bd_size n, const bd_window *window, bd_dtype dtype);
+void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_dtype dtype);
 /* sum((y - t)^2) */
 double bd_squared_distance_f32(const float *y, const float *t, bd_size n);
 double bd_squared_distance_f64(const double *y, const double *t, bd_size n);

@@ -27,6 +27,37 @@ double REAL(bd_squared_distance)(const real *y, const real *t, bd_size n)
     return (double)total;
 }
 
+/* Both directions of the same walk: to col from x, or (add) to x from col. */
+static void REAL(walk_windows)(real *col, real *x, bd_size n, const bd_window *s, bool add)
+{
+    for (bd_size i = 0; i < n; i++, x += s->c * s->h * s->w)
+        for (bd_size oy = 0; oy < s->oh; oy++)
+            for (bd_size ox = 0; ox < s->ow; ox++)
+                for (bd_size c = 0; c < s->c; c++)
+                    for (bd_size fy = 0; fy < s->fh; fy++)
+                        for (bd_size fx = 0; fx < s->fw; fx++, col++) {
+                            const bd_size y = oy * s->stride + fy * s->dilation - s->pad;
+                            const bd_size at = ox * s->stride + fx * s->dilation - s->pad;
+                            const bool inside = y >= 0 && y < s->h && at >= 0 && at < s->w;
+                            real *pixel = x + (c * s->h + y) * s->w + at;
+                            if (add && inside)
+                                *pixel += *col;
+                            else if (!add)
+                                *col = inside ? *pixel : 0;
+                        }
+}
+
+static void REAL(im2col)(void *col, const void *x, bd_size n, const bd_window *window)
+{
+    REAL(walk_windows)(col, (real *)(uintptr_t)x, n, window, false); /* only read */
+}
+
+static void REAL(col2im)(void *x, const void *col, bd_size n, const bd_window *window)
+{
+    memset(x, 0, (size_t)(n * window->c * window->h * window->w) * sizeof(real));
+    REAL(walk_windows)((real *)(uintptr_t)col, x, n, window, true); /* only read */
+}
+
 static bd_size REAL(first_not_finite)(const void *data, bd_size n, const void *kernels)
 {
     const REAL(bd_kernels) *k = kernels;
@@ -43,6 +74,7 @@ static bd_size REAL(first_not_finite)(const void *data, bd_size n, const void *k
 #else
 
 #include <math.h>
+#include <string.h>
 
 #include "../kernels/kernels.h"
 #include "badak.h"
@@ -53,6 +85,18 @@ double bd_squared_distance_ext(const long double *y, const long double *t, bd_si
 
 #define BD_BODY "functions.c"
 #include "each_real.h"
+
+void bd_im2col(void *col, const void *x, bd_size n, const bd_window *window, bd_dtype dtype)
+{
+    static void (*const f[BD_DTYPES])(void *, const void *, bd_size, const bd_window *) = BD_EACH_REAL(im2col);
+    f[dtype](col, x, n, window);
+}
+
+void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_dtype dtype)
+{
+    static void (*const f[BD_DTYPES])(void *, const void *, bd_size, const bd_window *) = BD_EACH_REAL(col2im);
+    f[dtype](x, col, n, window);
+}
 
 bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype)
 {

@@ -22,5 +22,8 @@ const bd_kernels_real TABLE = {
     .softmax_rows = KERNEL(softmax_rows),
     .all_finite = KERNEL(all_finite),
     .sgd = KERNEL(sgd),
+    .momentum = KERNEL(momentum),
+    .nesterov = KERNEL(nesterov),
+    .adagrad = KERNEL(adagrad),
     .adam = KERNEL(adam),
 };

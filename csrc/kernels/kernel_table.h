@@ -29,6 +29,11 @@ typedef struct {
 
     /* p -= lr g */
     void (*sgd)(real *p, const real *g, bd_size n, real lr);
+    /* v = momentum v - lr g; p += v; Nesterov: p += momentum^2 v - (1 + momentum) lr g with the old v */
+    void (*momentum)(real *p, const real *g, real *v, bd_size n, real lr, real momentum);
+    void (*nesterov)(real *p, const real *g, real *v, bd_size n, real lr, real momentum);
+    /* h = keep h + take g^2; p -= lr g / (sqrt(h) + eps) */
+    void (*adagrad)(real *p, const real *g, real *h, bd_size n, real lr, real keep, real take, real eps);
     /* m += rate1 (g - m); v += rate2 (g^2 - v); p -= lr m / (sqrt(v) + eps). State too small to be a normal
      * number becomes 0, because arithmetic on such numbers is slow. */
     void (*adam)(real *p, const real *g, real *m, real *v, bd_size n, real lr, real rate1, real rate2, real eps);

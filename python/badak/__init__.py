@@ -7,7 +7,7 @@ The names are those of the book *Deep Learning from Scratch*: ``from badak.layer
 
 import importlib as _importlib
 
-from . import functions, gradient, layers, optimizer
+from . import functions, gradient, layers, optimizer, util
 from ._core import isa as _isa
 from ._core import isa_names as _isa_names
 from .errors import ChecksumError, FormatError, GradientError
@@ -47,7 +47,7 @@ from .layers import (
     Tanh,
 )
 from .net import History, Net
-from .optimizer import SGD, Adam
+from .optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 
 __version__ = "0.1.0"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _core
 
-__all__ = ["SGD", "Adam", "np"]  # the book's modules hand np on
+__all__ = ["SGD", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop", "np"]  # the book's module hands np on
 
 _KINDS = _core.optimizer_kinds()
 
@@ -101,6 +101,83 @@ class SGD(Optimizer):
 
     def __init__(self, lr=0.01):
         super().__init__(lr=lr)
+
+
+class Momentum(Optimizer):
+    """v = momentum * v - lr * g, p += v (book: section 6.1.4).
+
+    Parameters
+    ----------
+    lr : float above 0
+    momentum : float in [0, 1)
+
+    Attributes
+    ----------
+    v : dict of arrays or None
+    """
+
+    kind = "Momentum"
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=lr, momentum=momentum)
+
+
+class Nesterov(Optimizer):
+    """p += momentum**2 * v - (1 + momentum) * lr * g, v = momentum * v - lr * g (arXiv 1212.0901).
+
+    Parameters
+    ----------
+    lr : float above 0
+    momentum : float in [0, 1)
+
+    Attributes
+    ----------
+    v : dict of arrays or None
+    """
+
+    kind = "Nesterov"
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=lr, momentum=momentum)
+
+
+class AdaGrad(Optimizer):
+    """h += g**2, p -= lr * g / (sqrt(h) + eps) (book: section 6.1.5).
+
+    Parameters
+    ----------
+    lr : float above 0
+    eps : float above 0
+
+    Attributes
+    ----------
+    h : dict of arrays or None
+    """
+
+    kind = "AdaGrad"
+
+    def __init__(self, lr=0.01, eps=1e-7):
+        super().__init__(lr=lr, eps=eps)
+
+
+class RMSprop(Optimizer):
+    """h = decay_rate * h + (1 - decay_rate) * g**2, p -= lr * g / (sqrt(h) + eps) (Tieleman and Hinton 2012).
+
+    Parameters
+    ----------
+    lr : float above 0
+    decay_rate : float in [0, 1)
+    eps : float above 0
+
+    Attributes
+    ----------
+    h : dict of arrays or None
+    """
+
+    kind = "RMSprop"
+
+    def __init__(self, lr=0.01, decay_rate=0.99, eps=1e-7):
+        super().__init__(lr=lr, decay_rate=decay_rate, eps=eps)
 
 
 class Adam(Optimizer):

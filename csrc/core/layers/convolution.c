@@ -14,16 +14,24 @@ static void REAL(gather)(real *col, const real *x, const bd_window *s)
 {
     for (bd_size c = 0; c < s->c; c++)
         for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++)
+            for (bd_size j = 0; j < s->fw; j++) {
+                const bd_size shift = j * s->dilation - s->pad;
+                const span inside = columns_inside(shift, s);
                 for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
                     const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    const real *row = x + (c * s->h + y) * s->w;
-                    const bool inside = y >= 0 && y < s->h;
-                    for (bd_size ox = 0; ox < s->ow; ox++) {
-                        const bd_size at = ox * s->stride + j * s->dilation - s->pad;
-                        col[ox] = inside && at >= 0 && at < s->w ? row[at] : 0;
-                    }
+                    const real *row = x + (c * s->h + y) * s->w + shift;
+                    const bool empty = y < 0 || y >= s->h;
+                    const bd_size from = empty ? s->ow : inside.from, to = empty ? s->ow : inside.to;
+                    for (bd_size ox = 0; ox < from; ox++)
+                        col[ox] = 0;
+                    if (s->stride == 1 && from < to)
+                        memcpy(col + from, row + from, (size_t)(to - from) * sizeof *col);
+                    for (bd_size ox = from; s->stride > 1 && ox < to; ox++)
+                        col[ox] = row[ox * s->stride];
+                    for (bd_size ox = to; ox < s->ow; ox++)
+                        col[ox] = 0;
                 }
+            }
 }
 
 /* The reverse: adds each column entry to the pixel of dx that it came from. */
@@ -31,18 +39,22 @@ static void REAL(scatter)(real *dx, const real *col, const bd_window *s)
 {
     for (bd_size c = 0; c < s->c; c++)
         for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++)
+            for (bd_size j = 0; j < s->fw; j++) {
+                const bd_size shift = j * s->dilation - s->pad;
+                const span inside = columns_inside(shift, s);
                 for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
                     const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    real *row = dx + (c * s->h + y) * s->w;
+                    real *row = dx + (c * s->h + y) * s->w + shift;
                     if (y < 0 || y >= s->h)
                         continue;
-                    for (bd_size ox = 0; ox < s->ow; ox++) {
-                        const bd_size at = ox * s->stride + j * s->dilation - s->pad;
-                        if (at >= 0 && at < s->w)
-                            row[at] += col[ox];
-                    }
+                    if (s->stride == 1)
+                        for (bd_size ox = inside.from; ox < inside.to; ox++)
+                            row[ox] += col[ox];
+                    else
+                        for (bd_size ox = inside.from; ox < inside.to; ox++)
+                            row[ox * s->stride] += col[ox];
                 }
+            }
 }
 
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
@@ -119,6 +131,19 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
 
     (void)bd_window_fit(&window, x, &detail);
     return window;
+}
+
+typedef struct {
+    bd_size from, to;
+} span;
+
+/* The windows ox whose column ox stride + shift lies inside the image; the others meet padding. */
+static span columns_inside(bd_size shift, const bd_window *s)
+{
+    const bd_size from = shift >= 0 ? 0 : (-shift + s->stride - 1) / s->stride;
+    const bd_size to = s->w > shift ? (s->w - shift - 1) / s->stride + 1 : 0;
+    const bd_size first = from < s->ow ? from : s->ow, end = to < s->ow ? to : s->ow;
+    return (span){first, end > first ? end : first};
 }
 
 #define BD_BODY "layers/convolution.c"

@@ -25,7 +25,7 @@ from .functions import (
     sum_squared_error,
     tanh,
 )
-from .gradient import numerical_gradient
+from .gradient import gradient_descent, numerical_diff, numerical_gradient, numerical_gradient_2d
 from .layers import (
     AddLayer,
     Affine,
@@ -59,6 +59,23 @@ _LATER = {
     "gradcheck": ".gradcheck",
     "derivative": ".gradcheck",
     "GradientReport": ".gradcheck",
+    "load_pickle": ".weights",
+    "Trainer": ".trainer",
+    "trainer": ".trainer",
+    "MultiLayerNet": ".multi_layer_net",
+    "multi_layer_net": ".multi_layer_net",
+    "MultiLayerNetExtend": ".multi_layer_net_extend",
+    "multi_layer_net_extend": ".multi_layer_net_extend",
+    "TwoLayerNet": ".networks",
+    "SimpleConvNet": ".networks",
+    "DeepConvNet": ".networks",
+    "networks": ".networks",
+    "AND": ".perceptron",
+    "NAND": ".perceptron",
+    "OR": ".perceptron",
+    "XOR": ".perceptron",
+    "Neuron": ".perceptron",
+    "perceptron": ".perceptron",
 }
 
 

@@ -132,15 +132,20 @@ static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const i
         trains = trains || value->trains;
     }
     const bd_status status = bd_layer_form(layer, shape, &step->form, detail);
-    if (status)
+    if (status) {
+        detail->where = net->steps;
         return status;
-
+    }
     if (layer->kind->param[0].name) {
         step->number = number_of(net, layer->kind);
         add_arrays(net->param, &net->params, &net->size, layer->kind->param, step->form.param, BD_MAX_PARAM, step,
                    net->steps);
         add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer,
                    BD_MAX_BUFFER, step, net->steps);
+    }
+    if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
+        *detail = (bd_detail){.what = "the parameters of the net", .where = net->steps};
+        return BD_TOO_LARGE;
     }
     step->param_count = net->params - step->first_param;
     step->out = net->values;
@@ -158,19 +163,17 @@ static bd_status add_chain(bd_net *net, const bd_node *node, int count, int dept
         bd_status status = BD_OK;
 
         if (depth > MAX_DEPTH) {
-            *detail = (bd_detail){.what = kind->name, .expected = MAX_DEPTH};
+            *detail = (bd_detail){.what = kind->name, .expected = MAX_DEPTH, .where = net->steps};
             return BD_TOO_DEEP;
         }
         if (kind->flags & BD_IS_LOSS) {
-            *detail = (bd_detail){.what = kind->name};
+            *detail = (bd_detail){.what = kind->name, .where = net->steps};
             return BD_LOSS_INSIDE;
         }
         if (kind->branches)
             status = add_chain(net, node[i].children, node[i].child_count, depth + 1, &in[1], detail);
-        if (!status) {
-            detail->where = net->steps;
+        if (!status)
             status = add_step(net, &node[i].layer, depth, in, detail);
-        }
         if (status)
             return status;
         *at = net->step[net->steps - 1].out;
@@ -196,14 +199,10 @@ static void fuse(bd_net *net)
 /* Parameters, gradients and two states are alike; buffers come last. */
 enum { PARAMS, GRADS, STATE, PARTS = STATE + BD_MAX_STATE };
 
-static bd_status make_arena(bd_net *net, bd_detail *detail)
+static bd_status make_arena(bd_net *net)
 {
     const bd_size elements = net->size * PARTS + net->buffer_size;
 
-    if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
-        *detail = (bd_detail){.what = "the parameters of the net"};
-        return BD_TOO_LARGE;
-    }
     net->arena = bd_alloc((size_t)elements * bd_dtype_size(net->dtype));
     return net->arena ? BD_OK : BD_NO_MEMORY;
 }
@@ -237,11 +236,10 @@ bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int
     net->value[net->values++] = (net_value){.shape = *input};
     if ((status = add_chain(net, layers, count, 0, &at, detail)))
         goto done;
-    detail->where = net->steps;
     if ((status = add_step(net, loss, 0, (int[]){at, at}, detail)))
         goto done;
     fuse(net);
-    if ((status = make_arena(net, detail)))
+    if ((status = make_arena(net)))
         goto done;
     bd_net_init(net);
     *out = net;
@@ -752,7 +750,7 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
     const size_t x_row = (size_t)bd_features(&net->value[0].shape) * size, t_row = (size_t)t->width * size;
     char *picked_x = net->activations + net->value[0].at;
     int64_t *picked_index = (int64_t *)(void *)(net->activations + net->picked_t_at);
-    char *picked_rows = (char *)(picked_index + n);
+    char *picked_rows = (char *)picked_index; /* a target has one or the other */
 
     for (bd_size i = 0; i < n; i++) {
         if (rows[i] < 0 || rows[i] >= total) {
@@ -763,13 +761,13 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
         memcpy(picked_x + (size_t)i * x_row, (const char *)*x + row * x_row, x_row);
         if (t->index)
             picked_index[i] = t->index[row];
-        else
+        else if (t->rows)
             memcpy(picked_rows + (size_t)i * t_row, (const char *)t->rows + row * t_row, t_row);
     }
     *x = picked_x;
     if (t->index)
         t->index = picked_index;
-    else
+    else if (t->rows)
         t->rows = picked_rows;
     return BD_OK;
 }

@@ -44,6 +44,8 @@ void bd_explain(bd_status status, const bd_detail *detail, char *text, size_t si
     const char *format = status < BD_STATUSES ? text_of[status] : "unknown status";
     size_t used = 0;
 
+    if (size == 0)
+        return;
     text[0] = '\0';
     while (*format) {
         const char *open = strchr(format, '{');

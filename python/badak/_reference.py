@@ -1,7 +1,7 @@
 """The same mathematics once more, in plain NumPy: a twin of every layer, function and optimiser.
 
-Written to be read beside the book and beside the C, and used by the tests as the oracle. A twin computes in float64,
-checks nothing, and overflows for no finite input that its C counterpart takes. N is the number of samples, C of classes.
+To be read beside the book and beside the C, and the oracle of the tests. A twin computes in float64 and checks nothing;
+it does not overflow on the way to a result that is finite. N is the number of samples, C that of classes.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def sigmoid_grad(x):
 
 
 def relu(x):
-    """x where it is above 0, else 0: any shape -> the same. A NaN passes."""
+    """The positive part, x where it is above 0, else 0: any shape -> the same. A NaN passes."""
     x = np.asarray(x, dtype=float)
     return np.where(x <= 0, 0.0, x)
 
@@ -49,14 +49,21 @@ def tanh(x):
 
 def softmax(x):
     """exp(x) / sum(exp(x)) over the last axis: (..., C) -> (..., C). The largest is taken off first."""
-    return np.exp(log_softmax(x))
+    powers = np.exp(below_largest(x))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def log_softmax(x):
     """Logarithm of the softmax: (..., C) -> (..., C), exact where the softmax itself vanishes."""
+    x = below_largest(x)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def below_largest(x):
+    """How far each number is from the largest of its row: (..., C) -> (..., C), none above 0."""
     x = np.asarray(x, dtype=float)
-    below_largest = x - x.max(axis=-1, keepdims=True)
-    return below_largest - np.log(np.exp(below_largest).sum(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # further than the largest float is as good as infinitely far
+        return x - x.max(axis=-1, keepdims=True)
 
 
 def sum_squared_error(y, t):
@@ -81,15 +88,15 @@ def softmax_loss(X, t):
 
 
 def class_weights(t, shape):
-    """Labels (N,) or (N, 1), or weights (N, C) -> weights of that shape: labels become rows with a single 1."""
+    """Whole labels (N,) or (N, 1), or weights (N, C) -> weights (N, C): a label becomes a row with a single 1."""
     t = np.asarray(t)
-    if t.size == np.prod(shape):
-        return t.reshape(shape).astype(float)
-    return np.eye(shape[1])[t.reshape(-1)]
+    if t.dtype.kind in "iu" and t.size == shape[0]:
+        return np.eye(shape[1])[t.reshape(-1)]
+    return t.reshape(shape).astype(float)
 
 
 def weighted(weights, values):
-    """weights * values, where a weight of 0 takes out even an infinite value: one shape -> the same."""
+    """The product of both, where a weight of 0 takes out even an infinite value: one shape -> the same."""
     return np.multiply(weights, values, out=np.zeros(values.shape), where=weights != 0)
 
 

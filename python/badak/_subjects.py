@@ -118,7 +118,8 @@ class Subject:
         def sample():
             with np.errstate(all="ignore"):
                 change = self._output() - y
-                return float((gy * change).sum()), float(noise[change != 0].sum())
+                moved = change != 0
+                return float((gy * change).sum()), float(noise[moved].sum() if moved.any() else noise.sum())
 
         for name, array in self.variables.items():
             if array is None:

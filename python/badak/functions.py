@@ -53,7 +53,8 @@ def relu(x):
 
 def relu_grad(x):
     """1 where x >= 0, else 0, as the book has it; ``layers.Relu`` takes 0 at exactly 0."""
-    return (np.asarray(x) >= 0).astype(np.asarray(relu(x)).dtype)
+    dtype = np.asarray(relu(x)).dtype
+    return (np.asarray(x) >= 0).astype(dtype)
 
 
 def tanh(x):

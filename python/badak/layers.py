@@ -64,7 +64,7 @@ class Layer:
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
-        self._grads = {}
+        self._params = self._grads = {}
         self._set_params(params or {})
 
     # -- parameters ---------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class Layer:
         if any(array is not None for array in params.values()):
             hyper = hyper | self._sizes(**params)
         order = _KINDS[self.kind]["hyper"]
-        ready = all(hyper.get(name) is not None for name, _ in order)
+        ready = all(default is not None or hyper.get(name) is not None for name, default in order)
         core = (
             _core.Layer(
                 self.kind,
@@ -286,7 +286,9 @@ class Affine(Layer):
             raise ValueError(f"W has {W.ndim} dimensions, expected 2: (in, units)")
         if 0 in W.shape:
             raise ValueError(f"W has shape {W.shape}: both sizes must be at least 1")
-        if not _is_number(b):
+        if _is_number(b):
+            _check_real(b, "b")
+        else:
             _core.check_parameter(b, "b")
             if b.shape not in ((), W.shape[1:]):
                 raise ValueError(f"b has shape {b.shape}, expected {W.shape[1:]} for W of shape {W.shape}")
@@ -313,6 +315,8 @@ class Residual(Layer):
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
+            if isinstance(layer, LossLayer):
+                raise ValueError(f"{type(layer).__name__} is a loss layer: it cannot be inside a branch")
         super().__init__(layers=layers)
 
     @property
@@ -331,7 +335,7 @@ class Residual(Layer):
         (dx, dbranch), _ = self.core.backward(self._saved, dout, ())
         for layer in reversed(self._layers):
             dbranch = layer.backward(dbranch)
-        return dx + dbranch
+        return self.core.forward((dx, dbranch), (), None, False)[0]  # the same addition
 
     def __repr__(self):
         return f"Residual({list(self._layers)})"
@@ -423,6 +427,13 @@ class IdentityWithLoss(LossLayer):
     def y(self):
         """(N, ...) array or None: the scores themselves."""
         return self.x
+
+
+def _check_real(number, name):
+    kind = number.dtype.kind if hasattr(number, "dtype") else "b" if isinstance(number, bool) else "f"
+    if kind not in "fiu":
+        raise TypeError(f"{name} must be an array or a real number, got {number!r}")
+    float(number)  # OverflowError for an int beyond all floats
 
 
 def _is_number(value):

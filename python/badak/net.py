@@ -1,5 +1,6 @@
 """``Net``: a network that is compiled once and then runs, forward, backward and update, in single C calls."""
 
+import operator
 import os
 import weakref
 from collections.abc import Mapping
@@ -32,8 +33,10 @@ class Arrays(Mapping):
         view = self._views[name]
         if value is view:  # params[name] -= step ends here
             return
+        if np.any(getattr(value, "mask", False)):
+            raise TypeError(f"{name} takes real numbers, got a masked array with masked values")
         value = np.asarray(value)
-        if value.dtype.kind not in "fiub":
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
             raise TypeError(f"{name} takes real numbers, got dtype {value.dtype}")
         if value.shape != view.shape:
             raise ValueError(f"{name} has shape {view.shape}, got an array of shape {value.shape}")
@@ -180,7 +183,7 @@ class Net:
         train : bool
             Run as in training, for layers that then differ.
         """
-        return self._core.evaluate(x, t, train)[0]
+        return self._core.evaluate(x, t, _checked_flag(train, "train"))[0]
 
     def accuracy(self, x, t):
         """The share of samples whose largest score is their label's; every sample counts.
@@ -192,6 +195,7 @@ class Net:
         """
         if not self._classifies:
             raise TypeError(f"accuracy needs classes, but the loss is {self._loss_layer!r}: use loss(x, t)")
+        x = np.asanyarray(x)
         return self._core.evaluate(x, t, False)[1] / len(x)
 
     def forward(self, x, keep=False):
@@ -199,11 +203,13 @@ class Net:
 
         A ``Residual`` counts as one layer.
         """
-        if not keep:
+        if not _checked_flag(keep, "keep"):
             return self.predict(x)
+        x = np.asanyarray(x)
+        self._core.predict(x)  # refuses what cannot be x
+        x = np.asarray(x, dtype=self.dtype).reshape(len(x), *self.input_shape)
         names = iter(self.params)
         outputs = []
-        x = np.asarray(x, dtype=self.dtype)
         for layer in self._layers:
             x = self._forward_one(layer, x, names)
             outputs.append(x)
@@ -230,6 +236,7 @@ class Net:
         Much slower than ``gradient``: two forward passes for each number. ``badak.gradcheck`` compares the two and
         knows how far the difference may be trusted.
         """
+        h = _checked_step(h)
         twin = self._float64_twin()
         gradient = {}
         for i, (name, array) in enumerate(self.params.items()):
@@ -314,12 +321,15 @@ class Net:
         epochs = _checked_count(epochs, "epochs", least=0)
         batch_size = _checked_count(batch_size, "batch_size", least=1)
         callbacks = _checked_callbacks(callbacks)
+        shuffle = _checked_flag(shuffle, "shuffle")
+        progress = _checked_flag(progress, "progress")
         x, t = self._core.prepare(x, t)
         if validation is not None:
             validation = self._checked_validation(validation)
         if seed is not None:
             seed = _checked_seed(seed)
         optimizer = self._bound(optimizer, default=Adam)
+        _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if seed is not None:
             self._core.rng = (seed, 0)
 
@@ -354,8 +364,9 @@ class Net:
                     f"epoch {epoch}, {error} with {optimizer!r}: a smaller learning rate usually helps. "
                     "The parameters are those before this batch"
                 ) from None
+            finally:
+                optimizer.iter = self._core.updates
             hits += hit
-            optimizer.iter = self._core.updates
             if show:
                 steps = -(-at // batch_size)
                 show.update(epoch, at, losses[:steps].mean(), hits / at)
@@ -527,28 +538,47 @@ def _checked_shape(shape):
 
 
 def _checked_count(value, name, *, least):
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    value = value.__index__()
+    value = _checked_int(value, name)
+    if not -(2**63) <= value < 2**63:
+        raise OverflowError(f"{name} does not fit 64 bits")
     if value < least:
         raise ValueError(f"{name} = {value}: expected at least {least}")
-    if value >= 2**63:
-        raise OverflowError(f"{name} does not fit 64 bits")
     return value
 
 
 def _checked_seed(seed):
-    if isinstance(seed, (bool, np.bool_)) or not hasattr(seed, "__index__"):
-        raise TypeError(f"seed must be an integer or None, got {type(seed).__name__}")
-    seed = seed.__index__()
+    seed = _checked_int(seed, "seed")
+    if not -(2**63) <= seed < 2**64:
+        raise OverflowError(f"seed = {seed} does not fit 64 bits")
     if seed < 0:
         raise ValueError(f"seed = {seed}: expected 0 or more")
-    if seed >= 2**64:
-        raise OverflowError(f"seed = {seed} does not fit 64 bits")
     return seed
 
 
+def _checked_int(value, name):
+    is_array = isinstance(value, np.ndarray) and (value.ndim > 0 or value.dtype.kind not in "iu")
+    if isinstance(value, (bool, np.bool_)) or is_array or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    return operator.index(value)
+
+
+def _checked_step(h):
+    if isinstance(h, (bool, np.bool_)) or not isinstance(h, (int, float, np.floating, np.integer)):
+        raise TypeError(f"h must be a number, got {type(h).__name__}")
+    if not 0 < h <= 1:
+        raise ValueError(f"h = {h}: expected above 0 and at most 1")
+    return float(h)
+
+
+def _checked_flag(value, name):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
+    return bool(value)
+
+
 def _checked_callbacks(callbacks):
+    if not hasattr(callbacks, "__iter__"):
+        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}")
     callbacks = tuple(callbacks)
     for callback in callbacks:
         if not callable(callback):

@@ -83,6 +83,10 @@ class Optimizer:
             state[name] = known
         return state
 
+    def __getstate__(self):
+        """For pickle and deepcopy: all but the Net that it is bound to; the copy has arrays of its own."""
+        return vars(self) | {"_net": None}
+
     def __repr__(self):
         names = [name for name, _ in _KINDS[self.kind]["hyper"]]
         return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"

@@ -171,7 +171,8 @@ class GradientReport:
         evaluations = sum(e.evaluations for e in self.entries)
         word = "PASS" if self.ok else f"NOT OK ({self.status})"
         text = f"{word}: {self.subject}, {evaluations:,} evaluations, {self.seconds:.2g} s"
-        return text if self.ok else f"{text}\n{MEANING[self.status]}" if self.status not in GREEN else text
+        explained = any(entry.diagnosis for entry in self.entries if not entry.ok)
+        return text if self.status in GREEN or explained else f"{text}\n{MEANING[self.status]}"
 
     def __str__(self):
         rows = [self._HEAD, *list(self._rows())[:25]]

@@ -58,6 +58,12 @@ static PyObject *apply(PyObject *module, PyObject *args)
     return out ? PyArray_Return(out) : NULL;
 }
 
+static PyObject *real_array(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return (PyObject *)intake(object, "x", ANY_FLOAT);
+}
+
 static PyObject *softmax(PyObject *module, PyObject *object)
 {
     (void)module;
@@ -74,9 +80,9 @@ static PyObject *softmax(PyObject *module, PyObject *object)
     const bd_size c = PyArray_DIM(x, ndim - 1), n = PyArray_SIZE(x) / c;
     Py_BEGIN_ALLOW_THREADS
     if (PyArray_TYPE(x) == NPY_FLOAT)
-        ((const bd_kernels_f32 *)bd_kernels(BD_F32))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
+        ((const bd_kernels_f32 *)bd_kernels(BD_F32))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
     else
-        ((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
+        ((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
     Py_END_ALLOW_THREADS
 done:
     Py_DECREF(x);
@@ -115,7 +121,7 @@ static PyObject *cross_entropy(PyObject *module, PyObject *args)
         }
     }
     const bd_layer loss_layer = {.kind = &bd_softmax_with_loss};
-    if (intake_target(&target, t_object, &loss_layer, n, c, dtype))
+    if (intake_target(&target, t_object, &loss_layer, &shape, dtype))
         goto fail;
     loss = dtype == BD_F32 ? bd_cross_entropy_f32(PyArray_DATA(y), &target.target, n, c, eps)
                            : bd_cross_entropy_f64(PyArray_DATA(y), &target.target, n, c, eps);
@@ -135,8 +141,15 @@ static PyObject *squared_distance(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OO:squared_distance", &y_object, &t_object))
         return NULL;
-    if (!(y = intake(y_object, "y", ANY_FLOAT)) || !(t = intake(t_object, "t", PyArray_TYPE(y))))
+    if (!(y = intake(y_object, "y", ANY_FLOAT)) || !(t = intake(t_object, "t", ANY_FLOAT)))
         goto done;
+    if (PyArray_TYPE(y) != PyArray_TYPE(t)) { /* in the wider of the two */
+        PyArrayObject **narrow = PyArray_TYPE(y) == NPY_FLOAT ? &y : &t;
+        PyArrayObject *wide = intake((PyObject *)*narrow, "y", NPY_DOUBLE);
+        if (!wide)
+            goto done;
+        Py_SETREF(*narrow, wide);
+    }
     if (!PyArray_SAMESHAPE(y, t)) {
         PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"), *ts = PyObject_GetAttrString((PyObject *)t, "shape");
         if (ys && ts)
@@ -371,18 +384,20 @@ static bool moved_away(PyArrayObject *x, const void *data, npy_intp size)
 /* (f(x + h) - f(x - h)) / 2h for every element, x changed in place and restored to the bit, also when f raises. */
 static PyObject *numerical_gradient(PyObject *module, PyObject *args)
 {
-    PyObject *f, *object;
+    PyObject *f, *object, *h_object;
     double h;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOd:numerical_gradient", &f, &object, &h))
+    if (!PyArg_ParseTuple(args, "OOO:numerical_gradient", &f, &object, &h_object))
         return NULL;
     if (!PyCallable_Check(f))
         return PyErr_Format(PyExc_TypeError, "f must be callable, got %s", Py_TYPE(f)->tp_name);
     if (check_parameter(object, "x"))
         return NULL;
-    if (!(h > 0) || isinf(h))
-        return PyErr_Format(PyExc_ValueError, "h must be a positive finite number");
+    if (parse_real(h_object, "h", &h))
+        return NULL;
+    if (!(h > 0) || h > 1e30)
+        return PyErr_Format(PyExc_ValueError, "h = %R is out of range: expected above 0 and at most 1e30", h_object);
     PyArrayObject *x = (PyArrayObject *)object;
     const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
     PyArrayObject *gradient = (PyArrayObject *)PyArray_NewLikeArray(x, NPY_CORDER, NULL, 0);
@@ -396,14 +411,18 @@ static PyObject *numerical_gradient(PyObject *module, PyObject *args)
     bool failed = false;
 
     for (npy_intp i = 0; i < it->size && !failed; i++) {
-        double before, right = 0, left = 0;
+        double before, right = 0, left = 0, moved = 2 * h;
         char kept[sizeof(double)];
         memcpy(kept, it->dataptr, size);
         before = get_element(it->dataptr, dtype);
         set_element(it->dataptr, dtype, before + h);
+        if (dtype == BD_F32) /* what the step really is on the coarser grid */
+            moved = get_element(it->dataptr, dtype);
         failed = call_scalar(f, object, &right) || moved_away(x, data, it->size);
         if (!failed) {
             set_element(it->dataptr, dtype, before - h);
+            if (dtype == BD_F32)
+                moved -= get_element(it->dataptr, dtype);
             failed = call_scalar(f, object, &left) || moved_away(x, data, it->size);
         }
         if (moved_away(x, data, it->size)) {
@@ -413,7 +432,7 @@ static PyObject *numerical_gradient(PyObject *module, PyObject *args)
         }
         memcpy(it->dataptr, kept, size);
         if (!failed)
-            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / (2 * h));
+            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / moved);
         PyArray_ITER_NEXT(it);
     }
     Py_DECREF(it);
@@ -480,6 +499,8 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
 
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
+    {"real_array", real_array, METH_O,
+     "real_array(x, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it holds real numbers."},
     {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
     {"cross_entropy", cross_entropy, METH_VARARGS,
      "cross_entropy(y, t, eps, /)\n--\n\nMean over the rows of -sum(t log(y + eps))."},

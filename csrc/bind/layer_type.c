@@ -137,7 +137,7 @@ static int dtype_for(const bd_layer_kind *kind, PyObject *inputs, PyObject *para
         return found < 0 ? -1 : 0;
     }
     *dtype = BD_F32;
-    for (int i = 0; i < kind->inputs; i++) {
+    for (int i = kind->branches ? kind->inputs - 1 : 0; i < kind->inputs; i++) { /* a branch has parameters: it decides */
         PyArrayObject *x = (PyArrayObject *)PyTuple_GET_ITEM(inputs, i);
         if (!PyArray_Check((PyObject *)x) || PyArray_TYPE(x) != NPY_FLOAT)
             *dtype = BD_F64;
@@ -252,7 +252,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     if (check_fit(layer, &saved->form, params, saved->input[0]) ||
         take_params(kind, &saved->form, params, saved->dtype, param))
         goto done;
-    if (kind->flags & BD_IS_LOSS && intake_target(&saved->target, args[2], layer, n, bd_features(saved->shape), saved->dtype))
+    if (kind->flags & BD_IS_LOSS && intake_target(&saved->target, args[2], layer, saved->shape, saved->dtype))
         goto done;
 
     out = new_array(&saved->form.out, saved->dtype);

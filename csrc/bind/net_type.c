@@ -296,11 +296,14 @@ static int refuse_empty(bd_size n)
 
 static PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t)
 {
-    const bd_shape output = bd_net_output(self->net);
+    bd_shape scores = bd_net_output(self->net);
     PyArrayObject *x = intake_x(self, x_object, n);
 
-    if (x && (refuse_empty(*n) || intake_target(t, t_object, bd_net_loss_layer(self->net), *n, bd_features(&output),
-                                                bd_net_dtype(self->net)))) {
+    if (!x)
+        return NULL;
+    scores.dim[0] = *n;
+    if (refuse_empty(*n) ||
+        intake_target(t, t_object, bd_net_loss_layer(self->net), &scores, bd_net_dtype(self->net))) {
         Py_DECREF(x);
         return NULL;
     }
@@ -585,15 +588,16 @@ done:
     return result;
 }
 
-/* (x, t) as the net reads them, checked once: t as labels (n,) or rows. NaN and infinity are refused. */
+/* (x, t) as the net reads them, checked once: t as labels (n,) or rows. If `finite`, NaN and infinity are refused. */
 static PyObject *net_prepare(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
     PyObject *x_object, *t_object, *result = NULL;
     target_in t = {0};
-    bd_size n, bad, width = bd_features(&self->input);
+    bd_size n, bad = -1, width = bd_features(&self->input);
+    int finite;
 
-    if (!PyArg_ParseTuple(args, "OO:prepare", &x_object, &t_object))
+    if (!PyArg_ParseTuple(args, "OOp:prepare", &x_object, &t_object, &finite))
         return NULL;
     PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &t);
     if (!x)
@@ -601,8 +605,9 @@ static PyObject *net_prepare(PyObject *object, PyObject *args)
     const bd_dtype dtype = bd_net_dtype(self->net);
     const char *what = "x";
     Py_BEGIN_ALLOW_THREADS
-    bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
-    if (bad < 0 && t.target.rows) {
+    if (finite)
+        bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
+    if (finite && bad < 0 && t.target.rows) {
         what = "t";
         width = t.target.width;
         bad = bd_first_not_finite(t.target.rows, n * width, dtype);
@@ -901,6 +906,23 @@ static PyObject *net_updates(PyObject *object, void *closure)
     return PyLong_FromLongLong(bd_net_updates(((NetObject *)object)->net));
 }
 
+static int net_set_updates(PyObject *object, PyObject *value, void *closure)
+{
+    int64_t updates;
+
+    (void)closure;
+    if (!value || parse_int(value, "updates", &updates) || updates < 0) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "updates must be 0 or more");
+        return -1;
+    }
+    if (!enter((NetObject *)object))
+        return -1;
+    bd_net_set_updates(((NetObject *)object)->net, updates);
+    leave((NetObject *)object);
+    return 0;
+}
+
 static PyObject *net_activation_bytes(PyObject *object, void *closure)
 {
     (void)closure;
@@ -945,7 +967,7 @@ static PyMethodDef net_methods[] = {
     {"fit_slice", net_fit_slice, METH_VARARGS,
      "fit_slice($self, x, t, order, start, batch, kind, hyper, limit, losses, /)\n--\n\nSteps for at most `limit` "
      "seconds; (where it stopped, hits)."},
-    {"prepare", net_prepare, METH_VARARGS, "prepare($self, x, t, /)\n--\n\n(x, t) checked and as the net reads them."},
+    {"prepare", net_prepare, METH_VARARGS, "prepare($self, x, t, finite, /)\n--\n\n(x, t) checked and as the net reads them."},
     {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
     {"derivatives", net_derivatives, METH_VARARGS,
      "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
@@ -955,7 +977,7 @@ static PyMethodDef net_methods[] = {
 };
 
 static PyGetSetDef net_getset[] = {
-    {"updates", net_updates, NULL, "Steps that the bound optimiser has made.", NULL},
+    {"updates", net_updates, net_set_updates, "Steps that the bound optimiser has made.", NULL},
     {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
     {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},
     {NULL, NULL, NULL, NULL, NULL},

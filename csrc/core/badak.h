@@ -44,6 +44,7 @@ typedef enum {
     BD_NEEDS_TARGET_ROWS,
     BD_NOT_FINITE,
     BD_LOSS_NOT_FINITE,
+    BD_GRADIENT_NOT_FINITE,
     BD_NOT_A_LOSS,
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
@@ -322,6 +323,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n);
 void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind);
 const bd_optimizer_kind *bd_net_optimizer(const bd_net *net); /* the bound one, or NULL */
 int64_t bd_net_updates(const bd_net *net);
+void bd_net_set_updates(bd_net *net, int64_t updates);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 

@@ -391,6 +391,11 @@ int64_t bd_net_updates(const bd_net *net)
     return net->updates;
 }
 
+void bd_net_set_updates(bd_net *net, int64_t updates)
+{
+    net->updates = updates;
+}
+
 /* ---------------------------------------------------------------- parameters at first */
 
 static void set_real(const bd_net *net, char *base, bd_size i, double value)
@@ -462,7 +467,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
     bd_size work = 0, most = 0;
     bd_detail detail;
 
-    if (n <= net->room)
+    if (net->activations && n <= net->room) /* for 0 samples as well: the loss has its place */
         return BD_OK;
     /* first count: a failure must leave the net as it was */
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -794,6 +799,8 @@ bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, 
         *detail = (bd_detail){.value = *loss};
         return BD_LOSS_NOT_FINITE;
     }
+    if (bd_first_not_finite(bd_net_grads(net), net->size, net->dtype) >= 0)
+        return BD_GRADIENT_NOT_FINITE;
     for (int i = 0; i < bd_state_count(net->optimizer); i++)
         state[i] = bd_net_state(net, i);
     net->updates++;

@@ -1,4 +1,5 @@
 /* Status codes and their texts: the one table. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static const char *const text_of[BD_STATUSES] = {
     [BD_NEEDS_TARGET_ROWS] = "{what} needs float targets t of shape (N, {expected}), as the scores",
     [BD_NOT_FINITE] = "{what} holds NaN or infinity (first in row {where})",
     [BD_LOSS_NOT_FINITE] = "the loss became {value}",
+    [BD_GRADIENT_NOT_FINITE] = "the gradient became infinite or NaN",
     [BD_NOT_A_LOSS] = "{what} is not a loss layer",
     [BD_LOSS_INSIDE] = "{what} is a loss layer: pass it as loss=, not among the layers",
     [BD_TOO_DEEP] = "{what} is nested more than {expected} deep",
@@ -67,7 +69,7 @@ void bd_explain(bd_status status, const bd_detail *detail, char *text, size_t si
         else if (!strncmp(open + 1, "where", name))
             snprintf(number, sizeof number, "%lld", (long long)detail->where);
         else if (!strncmp(open + 1, "value", name))
-            snprintf(number, sizeof number, "%g", detail->value);
+            snprintf(number, sizeof number, "%g", isnan(detail->value) ? (double)NAN : detail->value); /* not "-nan" */
         append(text, size, &used, piece, strlen(piece));
         format = close + 1;
     }

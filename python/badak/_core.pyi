@@ -94,6 +94,8 @@ class Net:
     @property
     def updates(self) -> int:
         """Steps that the bound optimiser has made."""
+    @updates.setter
+    def updates(self, value: int) -> None: ...
     @property
     def activation_bytes(self) -> int:
         """Memory reserved for batches."""
@@ -130,8 +132,8 @@ class Net:
         /,
     ) -> tuple[int, int]:
         """Steps for at most `limit` seconds; (where it stopped, hits)."""
-    def prepare(self, x: ArrayLike, t: ArrayLike, /) -> tuple[_Real, _Real | NDArray[np.int64]]:
-        """(x, t) checked and as the net reads them."""
+    def prepare(self, x: ArrayLike, t: ArrayLike, finite: bool, /) -> tuple[_Real, _Real | NDArray[np.int64]]:
+        """(x, t) checked and as the net reads them; NaN and infinity are refused if `finite`."""
     def shuffled(self, n: int, /) -> NDArray[np.int64]:
         """0 .. n-1 in random order."""
     def derivatives(
@@ -159,6 +161,7 @@ class Net:
 def apply(name: str, x: ArrayLike, /) -> Any:
     """Sigmoid, tanh, relu, exp or log of every element; a number for a number."""
 
+def real_array(x: ArrayLike, /) -> NDArray[Any]: ...
 def softmax(x: ArrayLike, /) -> _Real:
     """Softmax over the last axis."""
 

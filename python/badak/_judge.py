@@ -27,7 +27,7 @@ class Slope:
         self.evaluations = 0
 
     def element(self, index, rtol):
-        """(value, uncertainty, step) for element `index` of the flat array."""
+        """(value, uncertainty, step, left, right) for element `index` of the flat array."""
         flat = self.array.reshape(-1)
         kept = flat[index]
 
@@ -57,27 +57,28 @@ class Slope:
             flat[:] = kept
 
     def _run(self, probe, scale, rtol):
-        value, uncertainty, step, evaluations, *_ = _core.derivative(probe, scale, rtol)
+        value, uncertainty, step, evaluations, left, right, *_ = _core.derivative(probe, scale, rtol)
         self.evaluations += evaluations
-        return value, uncertainty, step
+        return value, uncertainty, step, left, right
 
     def elements(self, indices, rtol):
-        """(k, 3) array of value, uncertainty and step for several elements."""
-        return np.array([self.element(i, rtol) for i in indices]).reshape(-1, 3)
+        """(k, 5) array of value, uncertainty, step, left and right slope for several elements."""
+        return np.array([self.element(i, rtol) for i in indices]).reshape(-1, 5)
 
     def values(self, index, steps):
-        """The function with element `index` moved by each of `steps`."""
+        """(the function with element `index` moved by each of `steps`, a bound on the rounding in it)."""
         flat = self.array.reshape(-1)
         kept = flat[index]
-        values = []
+        samples = []
         try:
             for h in steps:
                 flat[index] = kept + h
-                values.append(self.sample()[0])
+                samples.append(self.sample())
         finally:
             flat[index] = kept
-        self.evaluations += len(values)
-        return np.array(values)
+        self.evaluations += len(samples)
+        values, noise = np.array(samples).T
+        return values, float(noise[1:].max())
 
 
 class NetSlope:
@@ -90,7 +91,7 @@ class NetSlope:
     def _derivatives(self, directions, rtol):
         found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0)
         self.evaluations += int(found[:, 3].sum())
-        return found[:, :3]
+        return found[:, [0, 1, 2, 4, 5]]
 
     def elements(self, indices, rtol):
         return self._derivatives(np.asarray(indices, dtype=np.int64), rtol)
@@ -104,7 +105,8 @@ class NetSlope:
     def values(self, index, steps):
         self.evaluations += len(steps)
         where = np.array([index], dtype=np.int64)
-        return self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
+        losses = self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
+        return losses, 64 * FLOAT64_EPS * (1 + float(np.abs(losses[0])))
 
 
 def _agrees(a, n, u, rtol):
@@ -112,7 +114,7 @@ def _agrees(a, n, u, rtol):
 
 
 def _resolved(a, n, u):
-    return u <= 1e-3 * max(abs(a), abs(n)) or (a == n == 0 and u == 0)
+    return u <= 1e-3 * max(abs(a), abs(n)) or a == n == 0
 
 
 def _one_sided(slope, index, scale):
@@ -120,11 +122,10 @@ def _one_sided(slope, index, scale):
     found = []
     for side in (-1.0, 1.0):
         h = side * 1e-2 * max(scale, 1.0) * 0.5 ** np.arange(20)
-        values = slope.values(index, np.concatenate([[0.0], h, 2 * h]))
+        values, noise = slope.values(index, np.concatenate([[0.0], h, 2 * h]))
         at, near, far = values[0], values[1:21], values[21:]
         slopes = (4 * near - far - 3 * at) / (2 * h)
-        noise = 8 * FLOAT64_EPS * max(abs(at), 1e-300) / np.abs(h)
-        error = np.abs(np.diff(slopes)) + noise[1:]
+        error = np.abs(np.diff(slopes)) + 8 * noise / np.abs(h[1:])  # the formula weighs three values by 3, 4 and 1
         error[~np.isfinite(error)] = np.inf
         best = int(np.argmin(error))
         found.append((float(slopes[best + 1]), float(error[best])))
@@ -159,15 +160,21 @@ def judge(entry, slope, analytic, most, rtol, rng):
     entry.checked = len(indices)
     entry.pairs = np.column_stack([flat[indices], found[:, :2]])
     kinks, wrong, unresolved = [], [], []
-    for index, (n, u, step) in zip(indices, found, strict=True):
+    for index, (n, u, step, left, right) in zip(indices, found, strict=True):
         a = flat[index]
-        if np.isfinite(u) and _agrees(a, n, u, rtol):
+        agrees = np.isfinite(u) and _agrees(a, n, u, rtol)
+        # symmetric differences across a kink agree with the mean of its slopes
+        bent = abs(right - left) > 0.5 * max(abs(left), abs(right))
+        if agrees and not bent:
             if not _resolved(a, n, u):
                 unresolved.append(index)
             continue
         kink, sides = _is_kink(slope, index, abs(float(slope.array.reshape(-1)[index])), a, rtol)
         if kink:
             kinks.append((index, sides))
+        elif agrees:
+            if not _resolved(a, n, u):
+                unresolved.append(index)
         elif not np.isfinite(u):
             unresolved.append(index)
         else:
@@ -208,7 +215,7 @@ def _describe_right(entry, flat, indices, found):
         entry.digits = float(np.median(digits))
     else:
         worst = 0
-    _set_worst(entry, flat, indices[worst], *found[worst])
+    _set_worst(entry, flat, indices[worst], *found[worst, :3])
 
 
 def _describe_wrong(entry, flat, wrong):
@@ -263,7 +270,7 @@ def _direction_error(slope, flat, u, rtol):
     """(how far analytic and numeric slope along u are apart, how far they may be, whether that says anything)."""
     terms = flat * u
     a = float(terms.sum())
-    n, uncertainty, _ = slope.along(u, rtol)
+    n, uncertainty, *_ = slope.along(u, rtol)
     bound = rtol * max(abs(a), abs(n)) + 3 * uncertainty + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
     known = np.isfinite(uncertainty) and uncertainty <= 1e-3 * float(np.sqrt(np.sum(terms**2)))
     return abs(a - n), bound, bool(known) or not terms.any()
@@ -285,6 +292,6 @@ def _name_by_bisection(entry, slope, flat, u, rtol):
         among = halves[int(np.argmax(errors))]
     entry.status = "FAIL"
     index = int(among[0])
-    _set_worst(entry, flat, index, *slope.element(index, rtol))
+    _set_worst(entry, flat, index, *slope.element(index, rtol)[:3])
     found = "found by bisecting" if len(among) == 1 else f"one of {len(among)} elements from there, found by bisecting"
     entry.diagnosis = f"single elements looked right, but a random direction did not; {found} it"

@@ -4,6 +4,8 @@ The arithmetic is in C (csrc/core/layers, one file a layer); here a layer holds 
 what forward has to remember for backward. NumPy twins of all of them are in ``badak/_reference.py``.
 """
 
+import numpy as np
+
 from . import _core
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Sigmoid",
     "SoftmaxWithLoss",
     "Tanh",
+    "np",  # the book's module hands it on
 ]
 
 _KINDS = _core.layer_kinds()
@@ -61,6 +64,8 @@ class Layer:
     kind = None
 
     def __init__(self, params=None, layers=(), **hyper):
+        if self.kind is None:
+            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu")
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
@@ -153,7 +158,7 @@ class Layer:
     # -- looking at it, copying it ------------------------------------------------------------
 
     def __repr__(self):
-        shapes = [f"{n}{a.shape}" for n, a in self._params.items() if hasattr(a, "shape")]
+        shapes = [f"{n}={a!r}" if _is_number(a) else f"{n}{a.shape}" for n, a in self._params.items() if a is not None]
         hyper = [
             f"{name}={self._hyper[name]!r}"
             for name, default in _KINDS[self.kind]["hyper"]
@@ -317,6 +322,8 @@ class Residual(Layer):
                 raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
             if isinstance(layer, LossLayer):
                 raise ValueError(f"{type(layer).__name__} is a loss layer: it cannot be inside a branch")
+        if len({id(layer) for layer in layers}) < len(layers):
+            raise ValueError("Residual got the same object twice: make a new layer for each place")
         super().__init__(layers=layers)
 
     @property
@@ -325,6 +332,21 @@ class Residual(Layer):
         return self._layers
 
     def forward(self, x):
+        before = [(layer, layer._saved) for layer in self._inside()]
+        try:
+            return self._forward_through_branch(x)
+        except BaseException:  # what the branch remembers must belong to the same forward as before
+            for layer, saved in before:
+                layer._saved = saved
+            raise
+
+    def _inside(self):
+        for layer in self._layers:
+            yield layer
+            if isinstance(layer, Residual):
+                yield from layer._inside()
+
+    def _forward_through_branch(self, x):
         branch = x
         for layer in self._layers:
             branch = layer.forward(branch)

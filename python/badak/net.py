@@ -2,7 +2,6 @@
 
 import operator
 import os
-import weakref
 from collections.abc import Mapping
 
 import numpy as np
@@ -273,6 +272,8 @@ class Net:
         FloatingPointError
             The loss is not finite; the parameters are as they were.
         """
+        if optimizer is not self.optimizer and isinstance(optimizer, Optimizer):
+            x, t = self._core.prepare(x, t, False)  # nothing is bound for a batch that cannot be used
         optimizer = self._bound(optimizer)
         loss, _ = self._core.train(x, t, optimizer.kind, optimizer.hyper)
         optimizer.iter = self._core.updates
@@ -323,7 +324,7 @@ class Net:
         callbacks = _checked_callbacks(callbacks)
         shuffle = _checked_flag(shuffle, "shuffle")
         progress = _checked_flag(progress, "progress")
-        x, t = self._core.prepare(x, t)
+        x, t = self._core.prepare(x, t, True)
         if validation is not None:
             validation = self._checked_validation(validation)
         if seed is not None:
@@ -355,14 +356,20 @@ class Net:
         losses = np.empty(-(-total // batch_size))
         at = hits = 0
         while at < total:
+            before = self._snapshot()
             try:
                 at, hit = self._core.fit_slice(
                     x, t, order, at, batch_size, optimizer.kind, optimizer.hyper, SLICE_SECONDS, losses
                 )
+                if not self._is_finite():
+                    raise FloatingPointError(
+                        f"batch {-(-at // batch_size)} of the epoch: the parameters became infinite"
+                    )
             except FloatingPointError as error:
+                self._restore(before)
                 raise FloatingPointError(
                     f"epoch {epoch}, {error} with {optimizer!r}: a smaller learning rate usually helps. "
-                    "The parameters are those before this batch"
+                    f"The parameters are finite again: those after {self._core.updates} updates"
                 ) from None
             finally:
                 optimizer.iter = self._core.updates
@@ -378,6 +385,24 @@ class Net:
         if self._classifies:
             history.accuracy.append(hits / total)
 
+    def _trained(self):
+        """Every array that training changes."""
+        return [array for part in ("params", "state0", "state1", "buffers") for _, array in self._core.arrays(part)]
+
+    def _is_finite(self):
+        return all(np.isfinite(array).all() for array in self._trained())
+
+    def _snapshot(self):
+        return self._core.updates, [array.copy() for array in self._trained()]
+
+    def _restore(self, snapshot):
+        """Go back to a snapshot, unless the parameters are finite: then they are those before the failing step."""
+        if self._is_finite():
+            return
+        self._core.updates, kept = snapshot
+        for array, before in zip(self._trained(), kept, strict=True):
+            array[...] = before
+
     def _validate(self, x, t, history):
         loss, hits = self._core.evaluate(x, t, False)
         history.val_loss.append(loss)
@@ -388,7 +413,7 @@ class Net:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise TypeError("validation must be a pair (x, t)")
         try:
-            return self._core.prepare(*validation)
+            return self._core.prepare(*validation, True)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
 
@@ -402,6 +427,8 @@ class Net:
             what = "None, and none is bound yet" if optimizer is None else type(optimizer).__name__
             raise TypeError(f"optimizer must be one of badak's, such as Adam(lr=1e-3), got {what}")
         if optimizer is self.optimizer:
+            if optimizer.iter != self._core.updates:  # it was stepped by hand
+                self._core.updates = optimizer.iter
             return optimizer
         _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if any(optimizer.state.values()):
@@ -409,11 +436,9 @@ class Net:
         if self.optimizer is not None:  # the one before keeps copies of what it had
             for name, arrays in self.optimizer.state.items():
                 setattr(self.optimizer, name, {key: array.copy() for key, array in arrays.items()})
-            self.optimizer._net = None
         self._core.bind(optimizer.kind)
         for i, name in enumerate(optimizer.state):
             setattr(optimizer, name, dict(self._core.arrays(f"state{i}")))
-        optimizer._net = weakref.ref(self)
         optimizer.iter = 0
         self.optimizer = optimizer
         return optimizer
@@ -502,15 +527,18 @@ def _checked_layers(layers):
     layers = tuple(layers)
     if not layers:
         raise ValueError("layers is empty: a net needs at least one")
-    seen = {}
     for i, layer in enumerate(layers, 1):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"layer {i} is the class {layer.__name__}: write {layer.__name__}(...)")
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {i} must be a badak layer, got {type(layer).__name__}")
-        if id(layer) in seen:
-            raise ValueError(f"layer {i} is the same object as layer {seen[id(layer)]}: make a new one")
-        seen[id(layer)] = i
+    seen = {}
+    for i, layer in enumerate(layers, 1):
+        for part in _with_children([layer]):
+            if id(part) in seen:
+                what = "is" if part is layer else "holds"
+                raise ValueError(f"layer {i} {what} the same object as layer {seen[id(part)]}: make a new one")
+            seen[id(part)] = i
     return layers
 
 

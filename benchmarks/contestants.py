@@ -222,9 +222,7 @@ class PyTorch(Contestant):
         if optimizer == "SGD":
             self.optimizer = torch.optim.SGD(parameters, lr=LR["SGD"])
         elif optimizer == "Adam":
-            self.optimizer = torch.optim.Adam(
-                parameters, lr=LR["Adam"], betas=(BETA1, BETA2), eps=EPS, fused=True
-            )
+            self.optimizer = torch.optim.Adam(parameters, lr=LR["Adam"], betas=(BETA1, BETA2), eps=EPS, fused=True)
 
     def take(self, x, t=None):
         x = self.torch.from_numpy(super().take(x))

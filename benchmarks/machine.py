@@ -20,6 +20,7 @@ def use_one_thread():
     """
     for name in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "BADAK_NUM"):
         os.environ[f"{name}_THREADS"] = "1"
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no processes that compile in the background
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     if not hasattr(os, "sched_setaffinity"):
         return False

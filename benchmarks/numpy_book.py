@@ -61,9 +61,7 @@ class MultiLayerNet:
 
     def __init__(self, params):
         self.params = params
-        self.affine = [
-            Affine(params[f"W{i}"], params[f"b{i}"]) for i in range(1, len(params) // 2 + 1)
-        ]
+        self.affine = [Affine(params[f"W{i}"], params[f"b{i}"]) for i in range(1, len(params) // 2 + 1)]
         self.layers = []
         for layer in self.affine:
             self.layers += [layer, Relu()]

@@ -10,12 +10,13 @@ from pathlib import Path
 import machine
 
 LEAST_ROUNDS = 7
+QUIET = 0.97  # share of its core below which a run counts as disturbed
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, help="Markdown file to write; a JSON file goes beside it")
-    parser.add_argument("--rounds", type=int, default=25, help="how often each one is timed (default 25)")
+    parser.add_argument("--rounds", type=int, default=51, help="how often each one is timed (default 51)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="works whose name has one of these")
     parser.add_argument("--against", nargs="+", metavar="TEXT", help="contestants whose name has one of these")
     args = parser.parse_args()
@@ -69,6 +70,15 @@ def table(title, rows):
     return lines
 
 
+def disturbances(core_share):
+    """What must be said when the core was shared: short turns are then seldom interrupted, and look faster."""
+    return [
+        f"- **Disturbed**: {title}: something else had {1 - share:.0%} of the core. Run again when nothing else runs."
+        for title, share in core_share.items()
+        if share < QUIET
+    ]
+
+
 def markdown(facts, results):
     load = "unknown" if facts["load"] is None else f"{facts['load']:.2f}"
     lines = [
@@ -79,7 +89,8 @@ def markdown(facts, results):
         f"- {facts['rounds']} alternating rounds; one thread each, {facts['bound']}; load before: {load}",
         "- Time of one call: median of the rounds. Ratio: of the two times in each round; median and quartiles.",
         "- Before it was timed, each contestant's work was found equal to that of the NumPy reference.",
-        *(f"- Left out: {name}, because {reason}" for name, reason in facts["absent"].items()),
+        *(f"- Left out: {name}: {reason}" for name, reason in facts["absent"].items()),
+        *disturbances(facts["core_share"]),
         "",
         *overview(results),
     ]
@@ -93,8 +104,10 @@ def main():
     load = machine.load()
     bound = machine.use_one_thread()
 
-    import badak  # what reads the number of threads is imported after it is set
+    # only now: these import what reads the number of threads
     import race
+
+    import badak
 
     works = [w for w in race.WORKS if not args.only or any(text in w.name for text in args.only)]
     if not works:
@@ -103,11 +116,11 @@ def main():
     pools = machine.thread_pools()
     if any(threads != 1 for _, threads in pools):
         sys.exit(f"no figures: more than one thread in {pools}")
-    times, errors = {}, {}
+    results = {}
     for work in works:
         print(f"{work.title} ...", file=sys.stderr, flush=True)
         try:
-            times[work.title], errors[work.title] = race.race(work, contestants, args.rounds)
+            results[work.title] = race.race(work, contestants, args.rounds)
         except race.DifferentWorkError as error:
             sys.exit(f"no figures: {error}")
     facts = {
@@ -119,13 +132,18 @@ def main():
         "bound": "bound to one core" if bound else "not bound to a core",
         "load": load,
         "absent": absent,
+        "core_share": {title: result.core_share for title, result in results.items()},
     }
-    text = markdown(facts, {title: summary(of) for title, of in times.items()})
+    text = markdown(facts, {title: summary(result.times) for title, result in results.items()})
     print(text)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(text, encoding="utf-8")
-        record = {**facts, "microseconds": times, "errors": errors}
+        record = {
+            **facts,
+            "microseconds": {title: result.times for title, result in results.items()},
+            "errors": {title: result.errors for title, result in results.items()},
+        }
         args.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -61,9 +61,9 @@ typedef struct {
     bd_target target;
 } target_in;
 
-/* Labels or rows for n samples of scores (n, width), as product decisions say: integers (n,) or (n, 1); one-hot or
- * soft rows (n, width). What the loss cannot use is an error. */
-int intake_target(target_in *in, PyObject *object, const bd_layer *loss, bd_size n, bd_size width, bd_dtype dtype);
+/* Labels or rows for scores (n, c): where the loss has classes, integers (n,) or (n, 1), or one-hot or soft rows; else
+ * rows of the shape of the scores. What the loss cannot use is an error. */
+int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const bd_shape *scores, bd_dtype dtype);
 
 /* ---------------------------------------------------------------- the rest */
 

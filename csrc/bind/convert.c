@@ -15,7 +15,8 @@ int dtype_of(PyArrayObject *array)
     switch (PyArray_TYPE(array)) {
     case NPY_FLOAT: return BD_F32;
     case NPY_DOUBLE: return BD_F64;
-    default: PyErr_Format(PyExc_TypeError, "expected float32 or float64, got %S", (PyObject *)PyArray_DESCR(array));
+    default:
+        PyErr_Format(PyExc_TypeError, "expected float32 or float64, got %S", (PyObject *)PyArray_DESCR(array));
         return -1;
     }
 }
@@ -29,7 +30,7 @@ int parse_dtype(PyObject *object, bd_dtype *dtype)
             PyErr_Format(PyExc_TypeError, "dtype must be \"float32\" or \"float64\", got %R", object);
         return -1;
     }
-    const int number = descr->type_num;
+    const int number = PyDataType_ISNOTSWAPPED(descr) ? descr->type_num : NPY_NOTYPE;
     Py_DECREF(descr);
     if (number != NPY_FLOAT && number != NPY_DOUBLE) {
         PyErr_Format(PyExc_TypeError, "dtype must be \"float32\" or \"float64\", got %R", object);
@@ -57,7 +58,8 @@ static int refuse_mask(PyArrayObject *array, const char *name)
         PyErr_Clear(); /* not a masked array */
         return 0;
     }
-    PyObject *any = PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
+    PyObject *any =
+        PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
     const int masked = any ? PyObject_IsTrue(any) : -1;
     Py_DECREF(mask);
     Py_XDECREF(any);
@@ -65,6 +67,27 @@ static int refuse_mask(PyArrayObject *array, const char *name)
         PyErr_Format(PyExc_TypeError, "%s is a masked array with masked values: fill them first (%s.filled(0))", name,
                      name);
     return masked ? -1 : 0;
+}
+
+enum { AS_THE_CORE_READS = NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_ENSUREARRAY | NPY_ARRAY_FORCECAST };
+
+/* double to float by a loop of our own: NumPy's warns where a number becomes infinite. */
+static PyArrayObject *narrowed(PyArrayObject *array)
+{
+    PyArrayObject *wide =
+        (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(NPY_DOUBLE), AS_THE_CORE_READS);
+    PyArrayObject *result =
+        wide ? (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(wide), PyArray_DIMS(wide), NPY_FLOAT) : NULL;
+
+    if (result) {
+        const double *from = PyArray_DATA(wide);
+        float *to = PyArray_DATA(result);
+        const npy_intp count = PyArray_SIZE(wide);
+        Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++) to[i] = (float)from[i];
+        Py_END_ALLOW_THREADS
+    }
+    Py_XDECREF(wide);
+    return result;
 }
 
 PyArrayObject *intake(PyObject *object, const char *name, int type_num)
@@ -80,17 +103,18 @@ PyArrayObject *intake(PyObject *object, const char *name, int type_num)
         return NULL;
     const int given = PyArray_TYPE(array);
     if (!is_real(given)) {
-        PyErr_Format(PyExc_TypeError, "%s must hold real numbers, got %s of dtype %S", name,
-                     Py_TYPE(object)->tp_name, (PyObject *)PyArray_DESCR(array));
+        PyErr_Format(PyExc_TypeError, "%s must hold real numbers, got %s of dtype %S", name, Py_TYPE(object)->tp_name,
+                     (PyObject *)PyArray_DESCR(array));
         goto done;
     }
     if (refuse_mask(array, name))
         goto done;
     if (type_num == ANY_FLOAT)
         type_num = given == NPY_FLOAT ? NPY_FLOAT : NPY_DOUBLE;
-    result = (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type_num),
-                                                NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_ENSUREARRAY |
-                                                    NPY_ARRAY_FORCECAST);
+    if (given == NPY_DOUBLE && type_num == NPY_FLOAT)
+        result = narrowed(array);
+    else
+        result = (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type_num), AS_THE_CORE_READS);
 done:
     Py_DECREF(array);
     return result;
@@ -101,8 +125,8 @@ int shape_of(PyArrayObject *array, const char *name, int min_ndim, bd_shape *sha
     const int ndim = PyArray_NDIM(array);
 
     if (ndim < min_ndim) {
-        PyErr_Format(PyExc_ValueError, "%s has %d dimension%s, expected %s%d: the first axis counts samples%s", name, ndim,
-                     ndim == 1 ? "" : "s", "at least ", min_ndim,
+        PyErr_Format(PyExc_ValueError, "%s has %d dimension%s, expected %s%d: the first axis counts samples%s", name,
+                     ndim, ndim == 1 ? "" : "s", "at least ", min_ndim,
                      ndim + 1 == min_ndim ? " (for one sample pass x[None])" : "");
         return -1;
     }
@@ -147,12 +171,11 @@ int check_parameter(PyObject *object, const char *name)
         return -1;
     if (!PyArray_ISWRITEABLE(array) || !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array)) {
         PyErr_Format(PyExc_ValueError,
-                     "%s is %s: a parameter is used and changed where it lies (%s = %s.copy() makes one that can be)",
-                     name,
-                     !PyArray_ISWRITEABLE(array)  ? "read-only"
+                     "%s is %s: a parameter is used and changed where it lies (%s = %s.%s makes one that can be)", name,
+                     !PyArray_ISWRITEABLE(array) ? "read-only"
                      : !PyArray_ISALIGNED(array) ? "not aligned in memory"
                                                  : "not in native byte order",
-                     name, name);
+                     name, name, PyArray_ISNOTSWAPPED(array) ? "copy()" : "astype(float)");
         return -1;
     }
     return 0;
@@ -190,7 +213,10 @@ PyArrayObject *parameter_values(PyObject *object, const char *name, const bd_sha
 
 int parse_int(PyObject *object, const char *name, int64_t *value)
 {
-    if (PyBool_Check(object) || PyArray_IsScalar(object, Bool) || !PyIndex_Check(object)) {
+    const bool array = PyArray_Check(object) && (PyArray_NDIM((PyArrayObject *)object) != 0 ||
+                                                 !PyTypeNum_ISINTEGER(PyArray_TYPE((PyArrayObject *)object)));
+
+    if (PyBool_Check(object) || PyArray_IsScalar(object, Bool) || array || !PyIndex_Check(object)) {
         PyErr_Format(PyExc_TypeError, "%s must be an integer, got %s", name, Py_TYPE(object)->tp_name);
         return -1;
     }
@@ -339,9 +365,7 @@ static int refuse_target(const bd_layer *loss, PyArrayObject *array, PyObject *t
 
 static int take_labels(target_in *in, PyArrayObject *given)
 {
-    in->array = (PyArrayObject *)PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64),
-                                                   NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED |
-                                                       NPY_ARRAY_ENSUREARRAY | NPY_ARRAY_FORCECAST);
+    in->array = (PyArrayObject *)PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64), AS_THE_CORE_READS);
     if (!in->array)
         return -1;
     in->target.index = PyArray_DATA(in->array);
@@ -367,10 +391,12 @@ static int take_rows(target_in *in, PyObject *object, const bd_layer *loss, bd_s
     return 0;
 }
 
-int intake_target(target_in *in, PyObject *object, const bd_layer *loss, bd_size n, bd_size width, bd_dtype dtype)
+int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const bd_shape *scores, bd_dtype dtype)
 {
+    const bd_size n = scores->dim[0], width = bd_features(scores);
     const bool classes = loss->kind->flags & BD_CLASS_TARGET;
-    const char *wanted = classes ? "integer labels (N,) or (N, 1), or rows of weights (N, C)" : "rows of numbers (N, C)";
+    const char *wanted =
+        classes ? "integer labels (N,) or (N, 1), or rows of weights (N, C)" : "rows of numbers (N, C)";
     bd_detail detail;
     int failed = -1;
 
@@ -396,23 +422,29 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, bd_size
         goto done;
     }
     bd_size columns = 1;
-    for (int i = 1; i < ndim; i++)
+    bool like_scores = ndim == scores->ndim;
+    for (int i = 1; i < ndim; i++) {
         columns *= PyArray_DIM(given, i);
+        like_scores = like_scores && PyArray_DIM(given, i) == scores->dim[i];
+    }
 
     if (classes && whole && (ndim == 1 || (ndim == 2 && columns == 1)))
         failed = take_labels(in, given);
     else if (loss->kind->flags & BD_BINARY_TARGET && ndim == 1 && width == 1)
         failed = take_rows(in, (PyObject *)given, loss, width, dtype);
-    else if (ndim >= 2 && columns == width && (ndim == 2 || !classes))
+    else if (like_scores && (ndim >= 2 || !classes))
         failed = take_rows(in, (PyObject *)given, loss, width, dtype);
     else
-        failed = refuse_target(loss, given, classes && ndim == 1 ? PyExc_TypeError : PyExc_ValueError, wanted, n, width);
+        failed =
+            refuse_target(loss, given, classes && ndim == 1 ? PyExc_TypeError : PyExc_ValueError, wanted, n, width);
     if (!failed) {
         const bd_status status = bd_check_target(loss, &in->target, n, width, dtype, &detail);
-        if (status) {
+        if (status == BD_BAD_LABEL && detail.got < 0 && PyTypeNum_ISUNSIGNED(type)) /* as it was before conversion */
+            PyErr_Format(PyExc_ValueError, "label %llu of sample %lld is not a class: expected 0 to %lld",
+                         (unsigned long long)detail.got, (long long)detail.where, (long long)detail.expected);
+        else if (status)
             raise_status(status, &detail, NULL);
-            failed = -1;
-        }
+        failed = status ? -1 : 0;
     }
 done:
     Py_DECREF(given);

@@ -5,6 +5,7 @@ static PyObject *exception_of(bd_status status)
 {
     switch (status) {
     case BD_NO_MEMORY: return PyExc_MemoryError;
+    case BD_GRADIENT_NOT_FINITE:
     case BD_LOSS_NOT_FINITE: return PyExc_FloatingPointError;
     case BD_NEEDS_CLASS_LABELS:
     case BD_NEEDS_TARGET_ROWS: return PyExc_TypeError;

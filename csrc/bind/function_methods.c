@@ -17,8 +17,11 @@ static int find_map(const char *name, map_f32 *single, map_f64 *doubled)
         const char *name;
         map_f32 s;
         map_f64 d;
-    } map[] = {{"sigmoid", s->sigmoid, d->sigmoid}, {"tanh", s->tanh, d->tanh}, {"relu", s->relu, d->relu},
-               {"exp", s->exp, d->exp},             {"log", s->log, d->log}};
+    } map[] = {{"sigmoid", s->sigmoid, d->sigmoid},
+               {"tanh", s->tanh, d->tanh},
+               {"relu", s->relu, d->relu},
+               {"exp", s->exp, d->exp},
+               {"log", s->log, d->log}};
 
     for (size_t i = 0; i < sizeof map / sizeof *map; i++)
         if (!strcmp(name, map[i].name)) {
@@ -47,15 +50,18 @@ static PyObject *apply(PyObject *module, PyObject *args)
     PyArrayObject *out = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x));
     if (out) {
         const bd_size count = PyArray_SIZE(x);
-        Py_BEGIN_ALLOW_THREADS
-        if (PyArray_TYPE(x) == NPY_FLOAT)
-            single(PyArray_DATA(out), PyArray_DATA(x), count);
-        else
-            doubled(PyArray_DATA(out), PyArray_DATA(x), count);
+        Py_BEGIN_ALLOW_THREADS if (PyArray_TYPE(x) == NPY_FLOAT) single(PyArray_DATA(out), PyArray_DATA(x), count);
+        else doubled(PyArray_DATA(out), PyArray_DATA(x), count);
         Py_END_ALLOW_THREADS
     }
     Py_DECREF(x);
     return out ? PyArray_Return(out) : NULL;
+}
+
+static PyObject *real_array(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return (PyObject *)intake(object, "x", ANY_FLOAT);
 }
 
 static PyObject *softmax(PyObject *module, PyObject *object)
@@ -72,14 +78,10 @@ static PyObject *softmax(PyObject *module, PyObject *object)
     if (!(out = (PyArrayObject *)PyArray_SimpleNew(ndim, PyArray_DIMS(x), PyArray_TYPE(x))))
         goto done;
     const bd_size c = PyArray_DIM(x, ndim - 1), n = PyArray_SIZE(x) / c;
-    Py_BEGIN_ALLOW_THREADS
-    if (PyArray_TYPE(x) == NPY_FLOAT)
-        ((const bd_kernels_f32 *)bd_kernels(BD_F32))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
-    else
-        ((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), NULL, PyArray_DATA(x), n, c);
-    Py_END_ALLOW_THREADS
-done:
-    Py_DECREF(x);
+    Py_BEGIN_ALLOW_THREADS if (PyArray_TYPE(x) == NPY_FLOAT)((const bd_kernels_f32 *)bd_kernels(BD_F32))
+        ->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
+    else((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
+    Py_END_ALLOW_THREADS done : Py_DECREF(x);
     return (PyObject *)out;
 }
 
@@ -121,15 +123,14 @@ static PyObject *im2col(PyObject *module, PyObject *args)
     if (!x || shape_of(x, "input_data", 1, &shape) || parse_window(&window, &shape, sizes))
         goto done;
     const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
-    const bd_shape result = {.ndim = 5, .dim = {shape.dim[0] , window.oh * window.ow, window.c, window.fh, window.fw}};
+    const bd_shape result = {.ndim = 5, .dim = {shape.dim[0], window.oh * window.ow, window.c, window.fh, window.fw}};
     if (bd_count(&result) < 0) {
         raise_status(BD_TOO_LARGE, &(bd_detail){.what = "col"}, NULL);
         goto done;
     }
     const bd_shape rows = bd_shape2(shape.dim[0] * window.oh * window.ow, window.c * window.fh * window.fw);
     if ((col = new_array(&rows, dtype))) {
-        Py_BEGIN_ALLOW_THREADS
-        bd_im2col(PyArray_DATA(col), PyArray_DATA(x), shape.dim[0], &window, dtype);
+        Py_BEGIN_ALLOW_THREADS bd_im2col(PyArray_DATA(col), PyArray_DATA(x), shape.dim[0], &window, dtype);
         Py_END_ALLOW_THREADS
     }
 done:
@@ -164,8 +165,7 @@ static PyObject *col2im(PyObject *module, PyObject *args)
     }
     const bd_dtype dtype = PyArray_TYPE(col) == NPY_FLOAT ? BD_F32 : BD_F64;
     if ((x = new_array(&shape, dtype))) {
-        Py_BEGIN_ALLOW_THREADS
-        bd_col2im(PyArray_DATA(x), PyArray_DATA(col), shape.dim[0], &window, dtype);
+        Py_BEGIN_ALLOW_THREADS bd_col2im(PyArray_DATA(x), PyArray_DATA(col), shape.dim[0], &window, dtype);
         Py_END_ALLOW_THREADS
     }
 done:
@@ -199,13 +199,13 @@ static PyObject *cross_entropy(PyObject *module, PyObject *args)
         if (value < 0) { /* NaN propagates */
             char number[32];
             PyOS_snprintf(number, sizeof number, "%g", value);
-            PyErr_Format(PyExc_ValueError, "y holds %s: probabilities are not negative (are these scores? softmax them)",
-                         number);
+            PyErr_Format(PyExc_ValueError,
+                         "y holds %s: probabilities are not negative (are these scores? softmax them)", number);
             goto fail;
         }
     }
     const bd_layer loss_layer = {.kind = &bd_softmax_with_loss};
-    if (intake_target(&target, t_object, &loss_layer, n, c, dtype))
+    if (intake_target(&target, t_object, &loss_layer, &shape, dtype))
         goto fail;
     loss = dtype == BD_F32 ? bd_cross_entropy_f32(PyArray_DATA(y), &target.target, n, c, eps)
                            : bd_cross_entropy_f64(PyArray_DATA(y), &target.target, n, c, eps);
@@ -225,10 +225,18 @@ static PyObject *squared_distance(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OO:squared_distance", &y_object, &t_object))
         return NULL;
-    if (!(y = intake(y_object, "y", ANY_FLOAT)) || !(t = intake(t_object, "t", PyArray_TYPE(y))))
+    if (!(y = intake(y_object, "y", ANY_FLOAT)) || !(t = intake(t_object, "t", ANY_FLOAT)))
         goto done;
+    if (PyArray_TYPE(y) != PyArray_TYPE(t)) { /* in the wider of the two */
+        PyArrayObject **narrow = PyArray_TYPE(y) == NPY_FLOAT ? &y : &t;
+        PyArrayObject *wide = intake((PyObject *)*narrow, "y", NPY_DOUBLE);
+        if (!wide)
+            goto done;
+        Py_SETREF(*narrow, wide);
+    }
     if (!PyArray_SAMESHAPE(y, t)) {
-        PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"), *ts = PyObject_GetAttrString((PyObject *)t, "shape");
+        PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"),
+                 *ts = PyObject_GetAttrString((PyObject *)t, "shape");
         if (ys && ts)
             PyErr_Format(PyExc_ValueError, "y has shape %S, but t has shape %S: they must be the same", ys, ts);
         Py_XDECREF(ys);
@@ -330,7 +338,8 @@ static PyObject *update(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t count = PyList_GET_SIZE(params);
     if (PyList_GET_SIZE(grads) != count || PyList_GET_SIZE(states) != count || t < 1)
-        return PyErr_Format(PyExc_ValueError, "one gradient and one tuple of states for each parameter; t counts from 1");
+        return PyErr_Format(PyExc_ValueError,
+                            "one gradient and one tuple of states for each parameter; t counts from 1");
     update_item *item = PyMem_Calloc((size_t)count + 1, sizeof *item);
     if (!item)
         return PyErr_NoMemory();
@@ -461,18 +470,20 @@ static bool moved_away(PyArrayObject *x, const void *data, npy_intp size)
 /* (f(x + h) - f(x - h)) / 2h for every element, x changed in place and restored to the bit, also when f raises. */
 static PyObject *numerical_gradient(PyObject *module, PyObject *args)
 {
-    PyObject *f, *object;
+    PyObject *f, *object, *h_object;
     double h;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOd:numerical_gradient", &f, &object, &h))
+    if (!PyArg_ParseTuple(args, "OOO:numerical_gradient", &f, &object, &h_object))
         return NULL;
     if (!PyCallable_Check(f))
         return PyErr_Format(PyExc_TypeError, "f must be callable, got %s", Py_TYPE(f)->tp_name);
     if (check_parameter(object, "x"))
         return NULL;
-    if (!(h > 0) || isinf(h))
-        return PyErr_Format(PyExc_ValueError, "h must be a positive finite number");
+    if (parse_real(h_object, "h", &h))
+        return NULL;
+    if (!(h > 0) || h > 1e30)
+        return PyErr_Format(PyExc_ValueError, "h = %R is out of range: expected above 0 and at most 1e30", h_object);
     PyArrayObject *x = (PyArrayObject *)object;
     const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
     PyArrayObject *gradient = (PyArrayObject *)PyArray_NewLikeArray(x, NPY_CORDER, NULL, 0);
@@ -486,14 +497,18 @@ static PyObject *numerical_gradient(PyObject *module, PyObject *args)
     bool failed = false;
 
     for (npy_intp i = 0; i < it->size && !failed; i++) {
-        double before, right = 0, left = 0;
+        double before, right = 0, left = 0, moved = 2 * h;
         char kept[sizeof(double)];
         memcpy(kept, it->dataptr, size);
         before = get_element(it->dataptr, dtype);
         set_element(it->dataptr, dtype, before + h);
+        if (dtype == BD_F32) /* what the step really is on the coarser grid */
+            moved = get_element(it->dataptr, dtype);
         failed = call_scalar(f, object, &right) || moved_away(x, data, it->size);
         if (!failed) {
             set_element(it->dataptr, dtype, before - h);
+            if (dtype == BD_F32)
+                moved -= get_element(it->dataptr, dtype);
             failed = call_scalar(f, object, &left) || moved_away(x, data, it->size);
         }
         if (moved_away(x, data, it->size)) {
@@ -503,7 +518,7 @@ static PyObject *numerical_gradient(PyObject *module, PyObject *args)
         }
         memcpy(it->dataptr, kept, size);
         if (!failed)
-            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / (2 * h));
+            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / moved);
         PyArray_ITER_NEXT(it);
     }
     Py_DECREF(it);
@@ -570,9 +585,10 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
 
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
+    {"real_array", real_array, METH_O,
+     "real_array(x, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it holds real numbers."},
     {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
-    {"im2col", im2col, METH_VARARGS,
-     "im2col(x, filter_h, filter_w, stride, pad, /)\n--\n\nWindows of images as rows."},
+    {"im2col", im2col, METH_VARARGS, "im2col(x, filter_h, filter_w, stride, pad, /)\n--\n\nWindows of images as rows."},
     {"col2im", col2im, METH_VARARGS,
      "col2im(col, input_shape, filter_h, filter_w, stride, pad, /)\n--\n\nThe sum of windows, as images."},
     {"cross_entropy", cross_entropy, METH_VARARGS,

@@ -44,6 +44,7 @@ typedef enum {
     BD_NEEDS_TARGET_ROWS,
     BD_NOT_FINITE,
     BD_LOSS_NOT_FINITE,
+    BD_GRADIENT_NOT_FINITE,
     BD_NOT_A_LOSS,
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
@@ -91,10 +92,10 @@ bd_size bd_features(const bd_shape *shape);
 
 /* A window that slides over images x (n, c, h, w): a filter, or a pool. */
 typedef struct {
-    bd_size c, h, w;               /* of one image */
-    bd_size fh, fw;                /* of the window */
+    bd_size c, h, w; /* of one image */
+    bd_size fh, fw;  /* of the window */
     bd_size stride, pad, dilation;
-    bd_size oh, ow;                /* how often it fits */
+    bd_size oh, ow; /* how often it fits */
 } bd_window;
 
 /* Sets c h w oh ow from x; fails unless x is 4-D and the window fits at least once. */
@@ -108,8 +109,8 @@ typedef struct {
 } bd_rng;
 
 uint64_t bd_rng_next(bd_rng *rng);
-double bd_rng_uniform(bd_rng *rng);                           /* [0, 1), 53 bits */
-double bd_rng_normal(bd_rng *rng);                            /* mean 0, variance 1 */
+double bd_rng_uniform(bd_rng *rng);                          /* [0, 1), 53 bits */
+double bd_rng_normal(bd_rng *rng);                           /* mean 0, variance 1 */
 void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, unbiased */
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
@@ -143,16 +144,16 @@ typedef struct {
 } bd_array_spec;
 
 typedef enum {
-    BD_KEEP_INPUT = 1 << 0,  /* backward reads x */
-    BD_KEEP_OUTPUT = 1 << 1, /* backward reads out */
-    BD_IS_LOSS = 1 << 2,     /* needs a target; out is one number, the mean over the batch */
-    BD_CLASS_TARGET = 1 << 3, /* the target is a class per sample (index, or a row of weights per class) */
-    BD_ROW_TARGET = 1 << 4,   /* the target is a row of numbers per sample */
+    BD_KEEP_INPUT = 1 << 0,    /* backward reads x */
+    BD_KEEP_OUTPUT = 1 << 1,   /* backward reads out */
+    BD_IS_LOSS = 1 << 2,       /* needs a target; out is one number, the mean over the batch */
+    BD_CLASS_TARGET = 1 << 3,  /* the target is a class per sample (index, or a row of weights per class) */
+    BD_ROW_TARGET = 1 << 4,    /* the target is a row of numbers per sample */
     BD_MIXES_SAMPLES = 1 << 5, /* one sample's output depends on the others (batch norm) */
     BD_DIFFERS_IN_TRAINING = 1 << 6,
     BD_BINARY_TARGET = 1 << 7, /* each column of the target is a class of its own: 0, 1, or between */
-    BD_CAN_RELU = 1 << 8,    /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
-    BD_IS_RELU = 1 << 9,     /* is that ReLU */
+    BD_CAN_RELU = 1 << 8,      /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
+    BD_IS_RELU = 1 << 9,       /* is that ReLU */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -168,12 +169,12 @@ typedef struct {
     bd_shape out;
     bd_shape param[BD_MAX_PARAM];
     bd_shape buffer[BD_MAX_BUFFER];
-    bd_size fan_in;       /* inputs per unit, for init */
-    bd_size keep;         /* reals to keep from forward to backward, besides x and out */
-    bd_size keep_index;   /* the same, integers */
-    bd_size work;         /* reals of scratch in one call */
-    bd_size draws;        /* random numbers that forward takes in training */
-    bd_size macs;         /* multiply-adds of forward, for summaries */
+    bd_size fan_in;     /* inputs per unit, for init */
+    bd_size keep;       /* reals to keep from forward to backward, besides x and out */
+    bd_size keep_index; /* the same, integers */
+    bd_size work;       /* reals of scratch in one call */
+    bd_size draws;      /* random numbers that forward takes in training */
+    bd_size macs;       /* multiply-adds of forward, for summaries */
 } bd_form;
 
 /* The target of a loss: a class per sample, or a row per sample; the other is NULL. */
@@ -195,8 +196,8 @@ typedef struct {
     int64_t *keep_index;
     void *work;
     const bd_target *target;
-    const void *dout;          /* of out; for a loss one number */
-    void *dx[BD_MAX_INPUT];    /* NULL: not wanted */
+    const void *dout;       /* of out; for a loss one number */
+    void *dx[BD_MAX_INPUT]; /* NULL: not wanted */
     void *const *dparam;
     const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
@@ -220,8 +221,8 @@ struct bd_layer_kind {
 /* ---------------------------------------------------------------- the kinds (layers/registry.c) */
 
 extern const bd_layer_kind bd_affine, bd_convolution, bd_pooling, bd_batch_normalization, bd_dropout, bd_relu,
-    bd_leaky_relu, bd_sigmoid, bd_tanh, bd_softmax, bd_flatten, bd_residual, bd_softmax_with_loss,
-    bd_sigmoid_with_loss, bd_identity_with_loss;
+    bd_leaky_relu, bd_sigmoid, bd_tanh, bd_softmax, bd_flatten, bd_residual, bd_softmax_with_loss, bd_sigmoid_with_loss,
+    bd_identity_with_loss;
 
 /* All kinds, ended by NULL. */
 extern const bd_layer_kind *const bd_layer_kinds[];
@@ -247,8 +248,8 @@ typedef struct {
     bd_hyper_spec hyper[BD_MAX_HYPER];
     const char *state[BD_MAX_STATE]; /* arrays like the parameters that it keeps */
     /* p changes in place; t counts updates from 1. */
-    void (*update[BD_DTYPES])(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
-                              int64_t t, const void *kernels);
+    void (*update[BD_DTYPES])(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
+                              const void *kernels);
 } bd_optimizer_kind;
 
 typedef struct {
@@ -292,7 +293,7 @@ typedef struct {
     bd_shape shape;
     bd_role role;
     bd_size fan_in;
-    double init; /* BD_WEIGHT: a standard deviation or a rule */
+    double init;    /* BD_WEIGHT: a standard deviation or a rule */
     bd_size offset; /* elements from the start of its arena part */
     int step;       /* the step of the plan that it belongs to */
 } bd_array;
@@ -300,9 +301,9 @@ typedef struct {
 /* A step of the plan, for those who look: forward runs them in order, backward in reverse. */
 typedef struct {
     bd_layer layer;
-    int depth;           /* 0; 1 inside a Residual, and so on */
-    bool fused;          /* done by the step before it */
-    bd_form form;        /* for one sample */
+    int depth;                    /* 0; 1 inside a Residual, and so on */
+    bool fused;                   /* done by the step before it */
+    bd_form form;                 /* for one sample */
     int first_param, param_count; /* of bd_net_param */
 } bd_step_info;
 
@@ -333,7 +334,7 @@ bd_shape bd_net_output(const bd_net *net); /* of one sample */
 bd_dtype bd_net_dtype(const bd_net *net);
 const bd_layer *bd_net_loss_layer(const bd_net *net);
 bd_rng *bd_net_rng(bd_net *net);
-bd_rng bd_net_last_draws(const bd_net *net); /* where the generator stood when the last run began */
+bd_rng bd_net_last_draws(const bd_net *net);       /* where the generator stood when the last run began */
 size_t bd_net_activation_bytes(const bd_net *net); /* reserved now */
 bool bd_net_mixes_samples(const bd_net *net);
 
@@ -343,6 +344,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n);
 void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind);
 const bd_optimizer_kind *bd_net_optimizer(const bd_net *net); /* the bound one, or NULL */
 int64_t bd_net_updates(const bd_net *net);
+void bd_net_set_updates(bd_net *net, int64_t updates);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
@@ -356,14 +358,14 @@ bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, co
                           bd_size n, bool fuse, bd_detail *detail);
 /* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
  * the bound kind. When it fails no parameter has changed. */
-bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
-                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
-                       bd_detail *detail);
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
+                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail);
 /* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
 
-/* After bd_net_loss of n samples: the largest |score|. What the loss is made of, so what its rounding is relative to. */
+/* After bd_net_loss of n samples: the largest |score|. What the loss is made of, so what its rounding is relative to.
+ */
 double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */

@@ -54,7 +54,7 @@ static bool usable(const rung *r)
 /* Where only one side is finite: three points, (-3 f(0) + 4 f(h) - f(2h)) / 2h, over the same ladder. */
 static bool one_sided(bd_derivative_result *out, bd_probe f, void *context, double h, const bd_sample *at)
 {
-    double before = NAN, bound = INFINITY, noise = at->noise;
+    double before = NAN, bound = INFINITY, noise = 0;
 
     for (int i = 0; i < RUNGS / 2; i++, h /= RATIO) {
         for (int side = -1; side <= 1; side += 2) {
@@ -64,9 +64,13 @@ static bool one_sided(bd_derivative_result *out, bd_probe f, void *context, doub
             out->evaluations += 2;
             if (!isfinite(near.value) || !isfinite(far.value))
                 continue;
+            const double a = near.moved, b = far.moved; /* h and 2 h, on the grid of floats */
+            if (a * b <= 0 || fabs(b) <= fabs(a))
+                continue;
             noise = larger(noise, larger(near.noise, far.noise));
-            const double slope = side * (4 * near.value - far.value - 3 * at->value) / (2 * h);
-            const double gap = fabs(slope - before) + 4 * noise / h;
+            const double slope =
+                (b * b * (near.value - at->value) - a * a * (far.value - at->value)) / (a * b * (b - a));
+            const double gap = fabs(slope - before) + 2 * noise * fabs(b / (a * (b - a)));
             if (gap < bound) {
                 bound = gap;
                 out->value = out->left = out->right = slope;
@@ -124,8 +128,10 @@ bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double 
         if (out->uncertainty < rtol / 50 * fabs(out->value) && done > 4)
             break;
     }
-    if (constant && out->finite) {
-        out->value = out->uncertainty = out->left = out->right = 0;
+    if (constant && out->finite) { /* f never moved: its slope is below what its rounding could hide */
+        out->value = out->left = out->right = 0;
+        out->uncertainty = 2 * r.noise / coarsest;
+        out->step = coarsest;
         return true;
     }
     if (!isfinite(out->uncertainty) && isfinite(at.value)) {

@@ -18,9 +18,9 @@
 enum { MAX_DEPTH = 64, ALIGN_ELEMENTS = 16 };
 
 typedef struct {
-    bd_shape shape;   /* for one sample */
-    int uses;         /* steps that read it */
-    bool trains;      /* depends on a parameter, so that its gradient is needed */
+    bd_shape shape;     /* for one sample */
+    int uses;           /* steps that read it */
+    bool trains;        /* depends on a parameter, so that its gradient is needed */
     size_t at, grad_at; /* bytes into the activations */
 } net_value;
 
@@ -50,7 +50,7 @@ struct bd_net {
     bool arena_taken;
     char *activations;
     size_t activation_bytes, work_at, draws_at, sum_at, picked_t_at;
-    bd_size room; /* samples that fit */
+    bd_size room;       /* samples that fit */
     bool *grad_written; /* per value, in one backward */
     const bd_optimizer_kind *optimizer;
     int64_t updates;
@@ -136,15 +136,20 @@ static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const i
         trains = trains || value->trains;
     }
     const bd_status status = bd_layer_form(layer, shape, &step->form, detail);
-    if (status)
+    if (status) {
+        detail->where = net->steps;
         return status;
-
+    }
     if (layer->kind->param[0].name) {
         step->number = number_of(net, layer->kind);
         add_arrays(net->param, &net->params, &net->size, layer->kind->param, step->form.param, BD_MAX_PARAM, step,
                    net->steps);
-        add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer,
-                   BD_MAX_BUFFER, step, net->steps);
+        add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer, BD_MAX_BUFFER,
+                   step, net->steps);
+    }
+    if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
+        *detail = (bd_detail){.what = "the parameters of the net", .where = net->steps};
+        return BD_TOO_LARGE;
     }
     step->draws_before = net->draws;
     net->draws += step->form.draws;
@@ -164,19 +169,17 @@ static bd_status add_chain(bd_net *net, const bd_node *node, int count, int dept
         bd_status status = BD_OK;
 
         if (depth > MAX_DEPTH) {
-            *detail = (bd_detail){.what = kind->name, .expected = MAX_DEPTH};
+            *detail = (bd_detail){.what = kind->name, .expected = MAX_DEPTH, .where = net->steps};
             return BD_TOO_DEEP;
         }
         if (kind->flags & BD_IS_LOSS) {
-            *detail = (bd_detail){.what = kind->name};
+            *detail = (bd_detail){.what = kind->name, .where = net->steps};
             return BD_LOSS_INSIDE;
         }
         if (kind->branches)
             status = add_chain(net, node[i].children, node[i].child_count, depth + 1, &in[1], detail);
-        if (!status) {
-            detail->where = net->steps;
+        if (!status)
             status = add_step(net, &node[i].layer, depth, in, detail);
-        }
         if (status)
             return status;
         *at = net->step[net->steps - 1].out;
@@ -202,14 +205,10 @@ static void fuse(bd_net *net)
 /* Parameters, gradients and two states are alike; buffers come last. */
 enum { PARAMS, GRADS, STATE, PARTS = STATE + BD_MAX_STATE };
 
-static bd_status make_arena(bd_net *net, bd_detail *detail)
+static bd_status make_arena(bd_net *net)
 {
     const bd_size elements = net->size * PARTS + net->buffer_size;
 
-    if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
-        *detail = (bd_detail){.what = "the parameters of the net"};
-        return BD_TOO_LARGE;
-    }
     net->arena = bd_alloc((size_t)elements * bd_dtype_size(net->dtype));
     return net->arena ? BD_OK : BD_NO_MEMORY;
 }
@@ -243,11 +242,10 @@ bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int
     net->value[net->values++] = (net_value){.shape = *input};
     if ((status = add_chain(net, layers, count, 0, &at, detail)))
         goto done;
-    detail->where = net->steps;
     if ((status = add_step(net, loss, 0, (int[]){at, at}, detail)))
         goto done;
     fuse(net);
-    if ((status = make_arena(net, detail)))
+    if ((status = make_arena(net)))
         goto done;
     bd_net_init(net);
     net->run_began = net->rng.position;
@@ -405,6 +403,11 @@ int64_t bd_net_updates(const bd_net *net)
     return net->updates;
 }
 
+void bd_net_set_updates(bd_net *net, int64_t updates)
+{
+    net->updates = updates;
+}
+
 /* ---------------------------------------------------------------- parameters at first */
 
 static void set_real(const bd_net *net, char *base, bd_size i, double value)
@@ -426,9 +429,7 @@ void bd_net_init(bd_net *net)
         const double std = a->init >= 0 ? a->init : sqrt(variance / (double)a->fan_in);
 
         for (bd_size i = 0; i < count; i++) {
-            const double value = a->role == BD_WEIGHT  ? std * bd_rng_normal(&net->rng)
-                                 : a->role == BD_SCALE ? 1
-                                                       : 0;
+            const double value = a->role == BD_WEIGHT ? std * bd_rng_normal(&net->rng) : a->role == BD_SCALE ? 1 : 0;
             set_real(net, part(net, PARAMS), a->offset + i, value);
         }
     }
@@ -476,7 +477,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
     bd_size work = 0, draws = 0, most = 0;
     bd_detail detail;
 
-    if (n <= net->room)
+    if (net->activations && n <= net->room) /* for 0 samples as well: the loss has its place */
         return BD_OK;
     /* first count: a failure must leave the net as it was */
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -582,8 +583,8 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
     return io;
 }
 
-/* The random numbers of a step in training. Each step has its own place in the stream, counted from where the run began,
- * so that a run of a part of the plan draws what the whole run drew. */
+/* The random numbers of a step in training. Each step has its own place in the stream, counted from where the run
+ * began, so that a run of a part of the plan draws what the whole run drew. */
 static void draw(bd_net *net, const net_run *run, const net_step *step)
 {
     double *draws = (double *)(void *)(net->activations + net->draws_at);
@@ -681,16 +682,16 @@ static double loss_value(const bd_net *net)
 {
     const void *loss = net->activations + net->value[loss_step(net)->out].at;
 
-    return net->dtype == BD_F32   ? *(const float *)loss
-           : net->dtype == BD_F64 ? *(const double *)loss
-                                  : (double)*(const long double *)loss;
+    return net->dtype == BD_F32 ? *(const float *)loss
+         : net->dtype == BD_F64 ? *(const double *)loss
+                                : (double)*(const long double *)loss;
 }
 
 static double real_at(const bd_net *net, const void *base, bd_size i)
 {
-    return net->dtype == BD_F32   ? ((const float *)base)[i]
-           : net->dtype == BD_F64 ? ((const double *)base)[i]
-                                  : (double)((const long double *)base)[i];
+    return net->dtype == BD_F32 ? ((const float *)base)[i]
+         : net->dtype == BD_F64 ? ((const double *)base)[i]
+                                : (double)((const long double *)base)[i];
 }
 
 /* The first of the largest, as np.argmax. */
@@ -713,7 +714,8 @@ static bd_size count_binary_hits(const bd_net *net, const net_run *run, bd_size 
     for (bd_size i = 0; i < run->n; i++) {
         bool right = true;
         for (bd_size j = 0; j < c; j++)
-            right = right && (real_at(net, scores, i * c + j) > 0) == (real_at(net, run->target->rows, i * c + j) > 0.5);
+            right =
+                right && (real_at(net, scores, i * c + j) > 0) == (real_at(net, run->target->rows, i * c + j) > 0.5);
         hits += right;
     }
     return hits;
@@ -728,8 +730,7 @@ static bd_size count_hits(const bd_net *net, const net_run *run)
     if (loss_step(net)->layer.kind->flags & BD_BINARY_TARGET)
         return count_binary_hits(net, run, c);
     for (bd_size i = 0; i < run->n; i++) {
-        const bd_size label =
-            run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
+        const bd_size label = run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
         hits += largest_at(net, scores, i * c, c) == label;
     }
     return hits;
@@ -767,7 +768,8 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
 
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training)
 {
-    run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true, .replay = true}, first);
+    run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true, .replay = true},
+                first);
     return loss_value(net);
 }
 
@@ -801,7 +803,7 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
     const size_t x_row = (size_t)bd_features(&net->value[0].shape) * size, t_row = (size_t)t->width * size;
     char *picked_x = net->activations + net->value[0].at;
     int64_t *picked_index = (int64_t *)(void *)(net->activations + net->picked_t_at);
-    char *picked_rows = (char *)(picked_index + n);
+    char *picked_rows = (char *)picked_index; /* a target has one or the other */
 
     for (bd_size i = 0; i < n; i++) {
         if (rows[i] < 0 || rows[i] >= total) {
@@ -812,29 +814,27 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
         memcpy(picked_x + (size_t)i * x_row, (const char *)*x + row * x_row, x_row);
         if (t->index)
             picked_index[i] = t->index[row];
-        else
+        else if (t->rows)
             memcpy(picked_rows + (size_t)i * t_row, (const char *)t->rows + row * t_row, t_row);
     }
     *x = picked_x;
     if (t->index)
         t->index = picked_index;
-    else
+    else if (t->rows)
         t->rows = picked_rows;
     return BD_OK;
 }
 
-bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
-                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
-                       bd_detail *detail)
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
+                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
 {
     bd_target target = *t;
     bd_status status = BD_OK;
     void *state[BD_MAX_STATE];
 
     if (target.rows && target.width != bd_features(&net->value[scores_value(net)].shape)) {
-        *detail = (bd_detail){.what = "t",
-                              .got = target.width,
-                              .expected = bd_features(&net->value[scores_value(net)].shape)};
+        *detail = (bd_detail){
+            .what = "t", .got = target.width, .expected = bd_features(&net->value[scores_value(net)].shape)};
         return BD_BAD_TARGET_WIDTH;
     }
     if (rows && (status = pick(net, &x, &target, rows, n, total, detail)))
@@ -845,6 +845,8 @@ bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, 
         *detail = (bd_detail){.value = *loss};
         return BD_LOSS_NOT_FINITE;
     }
+    if (bd_first_not_finite(bd_net_grads(net), net->size, net->dtype) >= 0)
+        return BD_GRADIENT_NOT_FINITE;
     for (int i = 0; i < bd_state_count(net->optimizer); i++)
         state[i] = bd_net_state(net, i);
     net->updates++;

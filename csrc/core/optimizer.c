@@ -2,12 +2,11 @@
  *
  *     SGD    p -= lr g                                                     (book: section 6.1.2)
  *     Momentum   v = momentum v - lr g,  p += v                            (book: section 6.1.4)
- *     Nesterov   p += momentum^2 v - (1 + momentum) lr g,  v = momentum v - lr g    (Bengio et al. 2012, arXiv 1212.0901)
- *     AdaGrad    h += g^2,  p -= lr g / (sqrt(h) + eps)                    (book: section 6.1.5; Duchi et al. 2011)
- *     RMSprop    h = decay_rate h + (1 - decay_rate) g^2,  p as AdaGrad    (Tieleman, Hinton 2012)
- *     Adam   m += (1 - beta1) (g - m),  v += (1 - beta2) (g^2 - v),
- *            p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps) (book: section 6.1.6; Kingma, Ba 2015,
- *                                                                           end of section 2)
+ *     Nesterov   p += momentum^2 v - (1 + momentum) lr g,  v = momentum v - lr g    (Bengio et al. 2012, arXiv
+ * 1212.0901) AdaGrad    h += g^2,  p -= lr g / (sqrt(h) + eps)                    (book: section 6.1.5; Duchi et al.
+ * 2011) RMSprop    h = decay_rate h + (1 - decay_rate) g^2,  p as AdaGrad    (Tieleman, Hinton 2012) Adam   m += (1 -
+ * beta1) (g - m),  v += (1 - beta2) (g^2 - v), p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps) (book:
+ * section 6.1.6; Kingma, Ba 2015, end of section 2)
  */
 #ifdef real
 
@@ -21,8 +20,8 @@ static void REAL(sgd_update)(void *p, const void *g, void *const *state, bd_size
     k->sgd(p, g, n, (real)hyper[LR].f);
 }
 
-static void REAL(momentum_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
-                                  const void *kernels)
+static void REAL(momentum_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
+                                  int64_t t, const void *kernels)
 {
     const REAL(bd_kernels) *k = kernels;
 
@@ -30,8 +29,8 @@ static void REAL(momentum_update)(void *p, const void *g, void *const *state, bd
     k->momentum(p, g, state[V_ALONE], n, (real)hyper[LR].f, (real)hyper[MOMENTUM].f);
 }
 
-static void REAL(nesterov_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
-                                  const void *kernels)
+static void REAL(nesterov_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
+                                  int64_t t, const void *kernels)
 {
     const REAL(bd_kernels) *k = kernels;
 
@@ -39,8 +38,8 @@ static void REAL(nesterov_update)(void *p, const void *g, void *const *state, bd
     k->nesterov(p, g, state[V_ALONE], n, (real)hyper[LR].f, (real)hyper[MOMENTUM].f);
 }
 
-static void REAL(adagrad_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
-                                 const void *kernels)
+static void REAL(adagrad_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
+                                 int64_t t, const void *kernels)
 {
     const REAL(bd_kernels) *k = kernels;
 
@@ -48,8 +47,8 @@ static void REAL(adagrad_update)(void *p, const void *g, void *const *state, bd_
     k->adagrad(p, g, state[H], n, (real)hyper[LR].f, 1, 1, (real)hyper[ADAGRAD_EPS].f);
 }
 
-static void REAL(rmsprop_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
-                                 const void *kernels)
+static void REAL(rmsprop_update)(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
+                                 int64_t t, const void *kernels)
 {
     const REAL(bd_kernels) *k = kernels;
     const double decay = hyper[DECAY_RATE].f;
@@ -76,14 +75,14 @@ static void REAL(adam_update)(void *p, const void *g, void *const *state, bd_siz
 #include "badak.h"
 #include "../kernels/kernels.h"
 
-enum { LR };                     /* hyper-parameters: first of all, then */
-enum { MOMENTUM = 1 };           /* of Momentum and Nesterov */
-enum { ADAGRAD_EPS = 1 };        /* of AdaGrad */
+enum { LR };                          /* hyper-parameters: first of all, then */
+enum { MOMENTUM = 1 };                /* of Momentum and Nesterov */
+enum { ADAGRAD_EPS = 1 };             /* of AdaGrad */
 enum { DECAY_RATE = 1, RMSPROP_EPS }; /* of RMSprop */
-enum { BETA1 = 1, BETA2, EPS };  /* of Adam */
-enum { V_ALONE = 0 };            /* state of Momentum and Nesterov */
-enum { H };                      /* of AdaGrad and RMSprop */
-enum { M, V };                   /* of Adam */
+enum { BETA1 = 1, BETA2, EPS };       /* of Adam */
+enum { V_ALONE = 0 };                 /* state of Momentum and Nesterov */
+enum { H };                           /* of AdaGrad and RMSprop */
+enum { M, V };                        /* of Adam */
 
 #define BD_BODY "optimizer.c"
 #include "each_real.h"
@@ -137,7 +136,7 @@ const bd_optimizer_kind bd_adam = {
 };
 
 const bd_optimizer_kind *const bd_optimizer_kinds[] = {&bd_sgd,     &bd_momentum, &bd_nesterov, &bd_adagrad,
-                                                      &bd_rmsprop, &bd_adam,     NULL};
+                                                       &bd_rmsprop, &bd_adam,     NULL};
 
 const bd_optimizer_kind *bd_find_optimizer(const char *name)
 {

@@ -1,4 +1,5 @@
 /* Status codes and their texts: the one table. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,12 +22,14 @@ static const char *const text_of[BD_STATUSES] = {
     [BD_NEEDS_TARGET_ROWS] = "{what} needs float targets t of shape (N, {expected}), as the scores",
     [BD_NOT_FINITE] = "{what} holds NaN or infinity (first in row {where})",
     [BD_LOSS_NOT_FINITE] = "the loss became {value}",
+    [BD_GRADIENT_NOT_FINITE] = "the gradient became infinite or NaN",
     [BD_NOT_A_LOSS] = "{what} is not a loss layer",
     [BD_LOSS_INSIDE] = "{what} is a loss layer: pass it as loss=, not among the layers",
     [BD_TOO_DEEP] = "{what} is nested more than {expected} deep",
     [BD_NEEDS_IMAGES] = "x has {got} dimensions, expected 4: samples, channels, height, width",
     [BD_WINDOW_TOO_LARGE] = "the window spans {got}, but the padded image only {expected}",
-    [BD_PAD_TOO_LARGE] = "pad = {got} must be smaller than the pool, {expected}: a window could lie in the padding alone",
+    [BD_PAD_TOO_LARGE] =
+        "pad = {got} must be smaller than the pool, {expected}: a window could lie in the padding alone",
     [BD_BAD_BINARY_TARGET] = "row {where} of t holds {value}: expected 0, 1 or a probability between",
     [BD_BAD_ROW] = "row {got} does not exist: expected 0 to {expected}",
 };
@@ -48,6 +51,8 @@ void bd_explain(bd_status status, const bd_detail *detail, char *text, size_t si
     const char *format = status < BD_STATUSES ? text_of[status] : "unknown status";
     size_t used = 0;
 
+    if (size == 0)
+        return;
     text[0] = '\0';
     while (*format) {
         const char *open = strchr(format, '{');
@@ -69,7 +74,7 @@ void bd_explain(bd_status status, const bd_detail *detail, char *text, size_t si
         else if (!strncmp(open + 1, "where", name))
             snprintf(number, sizeof number, "%lld", (long long)detail->where);
         else if (!strncmp(open + 1, "value", name))
-            snprintf(number, sizeof number, "%g", detail->value);
+            snprintf(number, sizeof number, "%g", isnan(detail->value) ? (double)NAN : detail->value); /* not "-nan" */
         append(text, size, &used, piece, strlen(piece));
         format = close + 1;
     }

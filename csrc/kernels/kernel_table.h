@@ -22,8 +22,8 @@ typedef struct {
     void (*sigmoid_backward)(real *dx, const real *dout, const real *out, bd_size n);
     void (*tanh_backward)(real *dx, const real *dout, const real *out, bd_size n);
 
-    /* y (n, c) = softmax of each row of x; log_sum (n) = log sum exp of the row, or NULL */
-    void (*softmax_rows)(real *y, real *log_sum, const real *x, bd_size n, bd_size c);
+    /* y (n, c) = softmax of each row of x */
+    void (*softmax_rows)(real *y, const real *x, bd_size n, bd_size c);
     /* Does x hold neither NaN nor infinity? */
     bool (*all_finite)(const real *x, bd_size n);
 

@@ -56,9 +56,9 @@ _LATER = {
     "dataset": ".dataset",
     "load_mnist": ".dataset",
     "load_idx": ".dataset",
-    "gradcheck": ".gradcheck",
-    "derivative": ".gradcheck",
-    "GradientReport": ".gradcheck",
+    "gradcheck": "._gradcheck",
+    "derivative": "._gradcheck",
+    "GradientReport": ".report",
     "load_pickle": ".weights",
     "Trainer": ".trainer",
     "trainer": ".trainer",
@@ -83,11 +83,8 @@ def __getattr__(name):
     if name not in _LATER:
         raise AttributeError(f"module 'badak' has no attribute {name!r}")
     module = _importlib.import_module(_LATER[name], __name__)
-    # A submodule takes the place of its own name in the package while it is imported: put back what was asked for.
-    for known, home in _LATER.items():
-        if home == _LATER[name]:
-            globals()[known] = getattr(module, known, module)
-    return globals()[name]
+    value = globals()[name] = getattr(module, name, module)
+    return value
 
 
 def __dir__():

@@ -27,7 +27,7 @@ class Slope:
         self.evaluations = 0
 
     def element(self, index, rtol):
-        """(value, uncertainty, step) for element `index` of the flat array."""
+        """(value, uncertainty, step, left, right) for element `index` of the flat array."""
         flat = self.array.reshape(-1)
         kept = flat[index]
 
@@ -57,27 +57,28 @@ class Slope:
             flat[:] = kept
 
     def _run(self, probe, scale, rtol):
-        value, uncertainty, step, evaluations, *_ = _core.derivative(probe, scale, rtol)
+        value, uncertainty, step, evaluations, left, right, *_ = _core.derivative(probe, scale, rtol)
         self.evaluations += evaluations
-        return value, uncertainty, step
+        return value, uncertainty, step, left, right
 
     def elements(self, indices, rtol):
-        """(k, 3) array of value, uncertainty and step for several elements."""
-        return np.array([self.element(i, rtol) for i in indices]).reshape(-1, 3)
+        """(k, 5) array of value, uncertainty, step, left and right slope for several elements."""
+        return np.array([self.element(i, rtol) for i in indices]).reshape(-1, 5)
 
     def values(self, index, steps):
-        """The function with element `index` moved by each of `steps`."""
+        """(the function with element `index` moved by each of `steps`, a bound on the rounding in it)."""
         flat = self.array.reshape(-1)
         kept = flat[index]
-        values = []
+        samples = []
         try:
             for h in steps:
                 flat[index] = kept + h
-                values.append(self.sample()[0])
+                samples.append(self.sample())
         finally:
             flat[index] = kept
-        self.evaluations += len(values)
-        return np.array(values)
+        self.evaluations += len(samples)
+        values, noise = np.array(samples).T
+        return values, float(noise[1:].max())
 
 
 class NetSlope:
@@ -92,7 +93,7 @@ class NetSlope:
         self.core.rng = self.replay
         found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0)
         self.evaluations += int(found[:, 3].sum())
-        return found[:, :3]
+        return found[:, [0, 1, 2, 4, 5]]
 
     def elements(self, indices, rtol):
         return self._derivatives(np.asarray(indices, dtype=np.int64), rtol)
@@ -107,7 +108,8 @@ class NetSlope:
         self.evaluations += len(steps)
         where = np.array([index], dtype=np.int64)
         self.core.rng = self.replay
-        return self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
+        losses = self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
+        return losses, 64 * FLOAT64_EPS * (1 + float(np.abs(losses[0])))
 
 
 def rounding_floor(gradients):
@@ -123,7 +125,7 @@ def _agrees(a, n, u, rtol, floor):
 
 def _resolved(a, n, u, floor):
     """Is n known well enough to say something: to 3 digits, or to 1e-7 of the largest gradient beside it?"""
-    return u <= max(1e-3 * max(abs(a), abs(n)), 1e-7 * floor / (64 * FLOAT64_EPS))
+    return u <= max(1e-3 * max(abs(a), abs(n)), 1e-7 * floor / (64 * FLOAT64_EPS)) or a == n == 0
 
 
 def _one_sided(slope, index, scale):
@@ -131,11 +133,10 @@ def _one_sided(slope, index, scale):
     found = []
     for side in (-1.0, 1.0):
         h = side * 1e-2 * max(scale, 1.0) * 0.5 ** np.arange(20)
-        values = slope.values(index, np.concatenate([[0.0], h, 2 * h]))
+        values, noise = slope.values(index, np.concatenate([[0.0], h, 2 * h]))
         at, near, far = values[0], values[1:21], values[21:]
         slopes = (4 * near - far - 3 * at) / (2 * h)
-        noise = 8 * FLOAT64_EPS * max(abs(at), 1e-300) / np.abs(h)
-        error = np.abs(np.diff(slopes)) + noise[1:]
+        error = np.abs(np.diff(slopes)) + 8 * noise / np.abs(h[1:])  # the formula weighs three values by 3, 4 and 1
         error[~np.isfinite(error)] = np.inf
         best = int(np.argmin(error))
         found.append((float(slopes[best + 1]), float(error[best])))
@@ -170,15 +171,21 @@ def judge(entry, slope, analytic, most, rtol, rng, floor):
     entry.checked = len(indices)
     entry.pairs = np.column_stack([flat[indices], found[:, :2]])
     kinks, wrong, unresolved = [], [], []
-    for index, (n, u, step) in zip(indices, found, strict=True):
+    for index, (n, u, step, left, right) in zip(indices, found, strict=True):
         a = flat[index]
-        if np.isfinite(u) and _agrees(a, n, u, rtol, floor):
+        agrees = np.isfinite(u) and _agrees(a, n, u, rtol, floor)
+        # symmetric differences across a kink agree with the mean of its slopes
+        bent = abs(right - left) > 0.5 * max(abs(left), abs(right))
+        if agrees and not bent:
             if not _resolved(a, n, u, floor):
                 unresolved.append(index)
             continue
         kink, sides = _is_kink(slope, index, abs(float(slope.array.reshape(-1)[index])), a, rtol)
         if kink:
             kinks.append((index, sides))
+        elif agrees:
+            if not _resolved(a, n, u, floor):
+                unresolved.append(index)
         elif not np.isfinite(u):
             unresolved.append(index)
         else:
@@ -219,7 +226,7 @@ def _describe_right(entry, flat, indices, found):
         entry.digits = float(np.median(digits))
     else:
         worst = 0
-    _set_worst(entry, flat, indices[worst], *found[worst])
+    _set_worst(entry, flat, indices[worst], *found[worst, :3])
 
 
 def _describe_wrong(entry, flat, wrong):
@@ -274,7 +281,7 @@ def _direction_error(slope, flat, u, rtol, floor):
     """(how far analytic and numeric slope along u are apart, how far they may be, whether that says anything)."""
     terms = flat * u
     a = float(terms.sum())
-    n, uncertainty, _ = slope.along(u, rtol)
+    n, uncertainty, *_ = slope.along(u, rtol)
     rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + floor * float(np.abs(u).sum())
     bound = rtol * max(abs(a), abs(n)) + 3 * uncertainty + rounding
     size = float(np.sqrt(np.sum(terms**2)))
@@ -297,6 +304,6 @@ def _name_by_bisection(entry, slope, flat, u, rtol, floor):
         among = halves[int(np.argmax(errors))]
     entry.status = "FAIL"
     index = int(among[0])
-    _set_worst(entry, flat, index, *slope.element(index, rtol))
+    _set_worst(entry, flat, index, *slope.element(index, rtol)[:3])
     found = "found by bisecting" if len(among) == 1 else f"one of {len(among)} elements from there, found by bisecting"
     entry.diagnosis = f"single elements looked right, but a random direction did not; {found} it"

@@ -84,7 +84,8 @@ class Subject:
 
     def _output(self):
         """The output as a float array, of the dtype that the code gave it."""
-        y = np.asarray(self._forward())
+        with np.errstate(all="ignore"):  # what is not finite is judged, not warned about
+            y = np.asarray(self._forward())
         if y.dtype.kind not in "fiub":
             raise TypeError(f"the function must return real numbers, got dtype {y.dtype}")
         return y if y.dtype.kind == "f" else y.astype(float)
@@ -119,7 +120,8 @@ class Subject:
         def sample():
             with np.errstate(all="ignore"):
                 change = self._output() - y
-                return float((gy * change).sum()), float(noise[change != 0].sum())
+                moved = change != 0
+                return float((gy * change).sum()), float(noise[moved].sum() if moved.any() else noise.sum())
 
         for name, array in self.variables.items():
             if array is None:
@@ -157,9 +159,9 @@ class Subject:
             near = output_at(1e-3)
             close = [output_at(step * 1e-12) for step in range(8)]
             output_at(0)
-            hidden = y.dtype != np.float64 or (near.any() and np.array_equal(near, near.astype(np.float32)))
+            hidden = near.any() and np.array_equal(near, near.astype(np.float32))
             rough = np.abs(np.diff(close, 3, axis=0)).max(axis=0) / 2  # third differences: what is smooth is gone
-            unit = FLOAT32_EPS if hidden else FLOAT64_EPS
+            unit = np.finfo(y.dtype).eps if y.dtype.itemsize < 8 else FLOAT32_EPS if hidden else FLOAT64_EPS
             return np.maximum(unit * np.abs(y), np.where(np.isfinite(rough), rough, 0.0))
 
 
@@ -275,6 +277,7 @@ class LayerSubject(Subject):
         self.names = _input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
         self.dtypes = {}
         before = [np.copy(value) for value in self.inputs]
+        wide = self._float64_parameters()
         y = self._output()
         returned = self._call_backward(self._upstream(y, random_stream(seed, 1001)))
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, self.inputs, strict=True)):
@@ -286,29 +289,35 @@ class LayerSubject(Subject):
             name: value if i < len(returned) and returned[i] is not None and _is_variable(value) else None
             for i, (name, value) in enumerate(zip(self.names, self.inputs, strict=True))
         }
-        for name, array in self._float64_parameters():
+        for name, array in wide:
             self.variables[name] = array
 
+    def _parts(self):
+        """(prefix, layer) of the layer and of those inside it."""
+        yield from _parts_of(self.layer, "")
+
     def _float64_parameters(self):
-        """The layer's own parameters, replaced by float64 ones of ours where they are narrower."""
+        """The parameters by name, replaced by float64 arrays of our own where they are narrower."""
         found = []
         if isinstance(getattr(self.layer, "params", None), dict) and not isinstance(self.layer, Layer):
             for name, array in self.layer.params.items():
                 if isinstance(array, np.ndarray) and array.dtype.kind == "f":
                     found.append((name, array))
             return found
-        wide = {}
-        for name, _ in PAIRS:
-            array = getattr(self.layer, name, None)
-            if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-                self.dtypes[name] = array.dtype
-                wide[name] = np.array(array, dtype=np.float64, order="C")
-        if isinstance(self.layer, Layer):
-            self.layer._set_params(self.layer._params | wide)
-        else:
-            for name, array in wide.items():
-                setattr(self.layer, name, array)
-        return list(wide.items())
+        for prefix, layer in self._parts():
+            wide = {}
+            for name, _ in PAIRS:
+                array = getattr(layer, name, None)
+                if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim:
+                    self.dtypes[prefix + name] = array.dtype
+                    wide[name] = np.array(array, dtype=np.float64, order="C")
+            if isinstance(layer, Layer):
+                layer._set_params(layer._params | wide)
+            else:
+                for name, array in wide.items():
+                    setattr(layer, name, array)
+            found += [(prefix + name, array) for name, array in wide.items()]
+        return found
 
     def _dtype(self, name, array):
         return self.dtypes.get(name, array.dtype)
@@ -324,11 +333,21 @@ class LayerSubject(Subject):
         returned = self._call_backward(gy)
         found = {name: returned[i] if i < len(returned) else None for i, name in enumerate(self.names)}
         grads = getattr(self.layer, "grads", None)
+        for prefix, layer in self._parts():
+            for name, gradient in PAIRS:
+                if prefix + name in self.variables:
+                    found[prefix + name] = getattr(layer, gradient, None)
         for name in self.variables:
-            if name not in found:
-                attribute = getattr(self.layer, "d" + name, None)
-                found[name] = grads.get(name) if attribute is None and isinstance(grads, dict) else attribute
+            if found.get(name) is None and name not in self.names and isinstance(grads, dict):
+                found[name] = grads.get(name)
         return found
+
+
+def _parts_of(layer, prefix):
+    yield prefix, layer
+    if isinstance(layer, Layer):
+        for i, child in enumerate(layer._layers):
+            yield from _parts_of(child, f"{prefix}layers[{i}].")
 
 
 class NetworkSubject(Subject):
@@ -380,7 +399,7 @@ class NetSubject:
         self.seed = seed
         self.core = net._float64_twin()
         self.params = dict(self.core.arrays("params"))
-        self.x, self.t = self.core.prepare(*inputs)
+        self.x, self.t = self.core.prepare(*inputs, True)
         self.x = np.array(self.x, dtype=np.float64)
         self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
         macs = sum(step["macs"] for step in self.core.steps()) * len(self.x)

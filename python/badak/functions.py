@@ -27,12 +27,13 @@ __all__ = [
 
 def identity_function(x):
     """X itself (book: section 3.5)."""
+    _core.real_array(x)  # the same error for what is no array of numbers
     return x
 
 
 def step_function(x):
     """1 where x > 0, else 0, as integers (book: section 3.2.3)."""
-    return (np.asarray(x) > 0).astype(int)
+    return (_core.real_array(x) > 0).astype(int)
 
 
 def sigmoid(x):
@@ -53,7 +54,8 @@ def relu(x):
 
 def relu_grad(x):
     """1 where x >= 0, else 0, as the book has it; ``layers.Relu`` takes 0 at exactly 0."""
-    return (np.asarray(x) >= 0).astype(np.asarray(relu(x)).dtype)
+    dtype = np.asarray(relu(x)).dtype
+    return (np.asarray(x) >= 0).astype(dtype)
 
 
 def tanh(x):

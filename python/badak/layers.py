@@ -4,6 +4,8 @@ The arithmetic is in C (csrc/core/layers, one file a layer); here a layer holds 
 what forward has to remember for backward. NumPy twins of all of them are in ``badak/_reference.py``.
 """
 
+import math
+
 import numpy as np
 
 from . import _core
@@ -26,6 +28,7 @@ __all__ = [
     "Softmax",
     "SoftmaxWithLoss",
     "Tanh",
+    "np",  # the book's module hands it on
 ]
 
 _KINDS = _core.layer_kinds()
@@ -69,12 +72,15 @@ class Layer:
     """
 
     kind = None
+    _spelled = {}  # noqa: RUF012  # options of the descriptor that go by another name here
 
     def __init__(self, params=None, layers=(), **hyper):
+        if self.kind is None:
+            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu")
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
-        self._grads = {}
+        self._params = self._grads = {}
         self._set_params(params or {})
 
     # -- parameters ---------------------------------------------------------------------------
@@ -85,7 +91,7 @@ class Layer:
         if any(array is not None for array in params.values()):
             hyper = hyper | self._sizes(**params)
         order = _KINDS[self.kind]["hyper"]
-        ready = all(hyper.get(name) is not None for name, _ in order)
+        ready = all(default is not None or hyper.get(name) is not None for name, default in order)
         core = (
             _core.Layer(
                 self.kind,
@@ -166,7 +172,7 @@ class Layer:
     # -- looking at it, copying it ------------------------------------------------------------
 
     def __repr__(self):
-        shapes = [f"{n}{a.shape}" for n, a in self._params.items() if hasattr(a, "shape")]
+        shapes = [f"{n}={a!r}" if _is_number(a) else f"{n}{a.shape}" for n, a in self._params.items() if a is not None]
         hyper = [
             f"{name}={self._hyper[name]!r}"
             for name, default in _KINDS[self.kind]["hyper"]
@@ -332,13 +338,16 @@ class Convolution(Layer):
     dW = Gradient()
     db = Gradient()
     _missing = "pass arrays (W, b), or filters=... and size=... inside a Net"
+    _spelled = {"height": "size", "width": "size"}  # noqa: RUF012
 
     def __init__(self, W=None, b=None, stride=1, pad=0, *, filters=None, size=None, dilation=1, init="he"):
         if _is_number(W):
             raise TypeError("Convolution takes arrays (W, b), or filters=... and size=... inside a Net")
         given = W is not None
         if given != (b is not None) or given == (filters is not None) or given == (size is not None):
-            raise TypeError("Convolution takes either arrays (W, b), or filters=... and size=..., not both and not half")
+            raise TypeError(
+                "Convolution takes either arrays (W, b), or filters=... and size=..., not both and not half"
+            )
         height, width = (None, None) if size is None else _pair(size, "size")
         super().__init__(
             {"W": W, "b": b},
@@ -416,6 +425,7 @@ class BatchNormalization(Layer):
     beta = Parameter()
     dgamma = Gradient()
     dbeta = Gradient()
+    _spelled = {"per_channel": "axis"}  # noqa: RUF012
 
     def __init__(
         self,
@@ -434,24 +444,27 @@ class BatchNormalization(Layer):
             raise ValueError(f'axis must be "feature" or "channel", got {axis!r}')
         self.running_mean = running_mean
         self.running_var = running_var
-        super().__init__(
-            {"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel")
-        )
+        super().__init__({"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel"))
 
     def _sizes(self, gamma, beta):
         return {}
 
     def forward(self, x, train_flg=True):
         """The normalised x; in training by the batch's own statistics, which the running ones then follow."""
-        x = np.asarray(x)
+        shape = np.shape(x)  # x itself is the core's to read: it refuses what asarray would let pass
+        before = self._params
         gamma, beta = self._arrays()
-        d = x.shape[1] if self._hyper["per_channel"] and x.ndim > 1 else x[:1].size
-        if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
-            self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
-        dtype = self.gamma.dtype
-        mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
-        var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
-        out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
+        d = math.prod(shape[1:2] if self._hyper["per_channel"] else shape[1:])
+        try:
+            if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
+                self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
+            dtype = self.gamma.dtype
+            mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
+            var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
+            out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
+        except BaseException:
+            self._set_params(before)
+            raise
         self.running_mean, self.running_var = mean, var
         return out
 
@@ -485,8 +498,7 @@ class Dropout(Layer):
 
     def forward(self, x, train_flg=True):
         """The thinned x in training; else x times 1 - ratio (the book's way) or x itself (inverted)."""
-        x = np.asarray(x)
-        draws = np.random.rand(*x.shape) if train_flg else None
+        draws = np.random.rand(*np.shape(x)) if train_flg else None
         out = self._forward((x,), training=bool(train_flg), draws=draws)
         if train_flg:
             self.mask = draws > self.dropout_ratio
@@ -543,6 +555,10 @@ class Residual(Layer):
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
+            if isinstance(layer, LossLayer):
+                raise ValueError(f"{type(layer).__name__} is a loss layer: it cannot be inside a branch")
+        if len({id(layer) for layer in layers}) < len(layers):
+            raise ValueError("Residual got the same object twice: make a new layer for each place")
         super().__init__(layers=layers)
 
     @property
@@ -551,6 +567,21 @@ class Residual(Layer):
         return self._layers
 
     def forward(self, x):
+        before = [(layer, layer._saved) for layer in self._inside()]
+        try:
+            return self._forward_through_branch(x)
+        except BaseException:  # what the branch remembers must belong to the same forward as before
+            for layer, saved in before:
+                layer._saved = saved
+            raise
+
+    def _inside(self):
+        for layer in self._layers:
+            yield layer
+            if isinstance(layer, Residual):
+                yield from layer._inside()
+
+    def _forward_through_branch(self, x):
         branch = x
         for layer in self._layers:
             branch = layer.forward(branch)
@@ -560,7 +591,7 @@ class Residual(Layer):
         (dx, dbranch), _ = self.core.backward(self._saved, dout, ())
         for layer in reversed(self._layers):
             dbranch = layer.backward(dbranch)
-        return dx + dbranch
+        return self.core.forward((dx, dbranch), (), None, False, (), None)[0]  # the same addition
 
     def __repr__(self):
         return f"Residual({list(self._layers)})"
@@ -674,6 +705,13 @@ class IdentityWithLoss(LossLayer):
         return self.x
 
 
+def _check_real(number, name):
+    kind = number.dtype.kind if hasattr(number, "dtype") else "b" if isinstance(number, bool) else "f"
+    if kind not in "fiu":
+        raise TypeError(f"{name} must be an array or a real number, got {number!r}")
+    float(number)  # OverflowError for an int beyond all floats
+
+
 def _is_number(value):
     return isinstance(value, (int, float)) or (hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0)
 
@@ -687,6 +725,7 @@ def _check_weight_and_bias(W, b, form, units_axis):
     if 0 in W.shape:
         raise ValueError(f"W has shape {W.shape}: every size must be at least 1")
     if _is_number(b):
+        _check_real(b, "b")
         return
     _core.check_parameter(b, "b")
     units = (W.shape[units_axis],)

@@ -1,7 +1,7 @@
 """``Net``: a network that is compiled once and then runs, forward, backward and update, in single C calls."""
 
+import operator
 import os
-import weakref
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,8 +32,10 @@ class Arrays(Mapping):
         view = self._views[name]
         if value is view:  # params[name] -= step ends here
             return
+        if np.any(getattr(value, "mask", False)):
+            raise TypeError(f"{name} takes real numbers, got a masked array with masked values")
         value = np.asarray(value)
-        if value.dtype.kind not in "fiub":
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
             raise TypeError(f"{name} takes real numbers, got dtype {value.dtype}")
         if value.shape != view.shape:
             raise ValueError(f"{name} has shape {view.shape}, got an array of shape {value.shape}")
@@ -180,7 +182,7 @@ class Net:
         train : bool
             Run as in training, for layers that then differ.
         """
-        return self._core.evaluate(x, t, train)[0]
+        return self._core.evaluate(x, t, _checked_flag(train, "train"))[0]
 
     def accuracy(self, x, t):
         """The share of samples whose largest score is their label's; every sample counts.
@@ -192,6 +194,7 @@ class Net:
         """
         if not self._classifies:
             raise TypeError(f"accuracy needs classes, but the loss is {self._loss_layer!r}: use loss(x, t)")
+        x = np.asanyarray(x)
         return self._core.evaluate(x, t, False)[1] / len(x)
 
     def forward(self, x, keep=False):
@@ -199,11 +202,13 @@ class Net:
 
         A ``Residual`` counts as one layer.
         """
-        if not keep:
+        if not _checked_flag(keep, "keep"):
             return self.predict(x)
+        x = np.asanyarray(x)
+        self._core.predict(x)  # refuses what cannot be x
+        x = np.asarray(x, dtype=self.dtype).reshape(len(x), *self.input_shape)
         arrays, buffers = iter(self.params.values()), iter(self.buffers.values())
         outputs = []
-        x = np.asarray(x, dtype=self.dtype).reshape(-1, *self.input_shape)
         for layer in self._layers:
             x = self._forward_one(layer, x, arrays, buffers)
             outputs.append(x)
@@ -234,6 +239,7 @@ class Net:
         Much slower than ``gradient``: two forward passes for each number. ``badak.gradcheck`` compares the two and
         knows how far the difference may be trusted.
         """
+        h = _checked_step(h)
         twin = self._float64_twin()
         gradient = {}
         for i, (name, array) in enumerate(self.params.items()):
@@ -271,6 +277,8 @@ class Net:
         FloatingPointError
             The loss is not finite; the parameters are as they were.
         """
+        if optimizer is not self.optimizer and isinstance(optimizer, Optimizer):
+            x, t = self._core.prepare(x, t, False)  # nothing is bound for a batch that cannot be used
         optimizer = self._bound(optimizer)
         loss, _ = self._core.train(x, t, optimizer.kind, optimizer.hyper)
         optimizer.iter = self._core.updates
@@ -319,12 +327,15 @@ class Net:
         epochs = _checked_count(epochs, "epochs", least=0)
         batch_size = _checked_count(batch_size, "batch_size", least=1)
         callbacks = _checked_callbacks(callbacks)
-        x, t = self._core.prepare(x, t)
+        shuffle = _checked_flag(shuffle, "shuffle")
+        progress = _checked_flag(progress, "progress")
+        x, t = self._core.prepare(x, t, True)
         if validation is not None:
             validation = self._checked_validation(validation)
         if seed is not None:
             seed = _checked_seed(seed)
         optimizer = self._bound(optimizer, default=Adam)
+        _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if seed is not None:
             self._core.rng = (seed, 0)
 
@@ -350,17 +361,24 @@ class Net:
         losses = np.empty(-(-total // batch_size))
         at = hits = 0
         while at < total:
+            before = self._snapshot()
             try:
                 at, hit = self._core.fit_slice(
                     x, t, order, at, batch_size, optimizer.kind, optimizer.hyper, SLICE_SECONDS, losses
                 )
+                if not self._is_finite():
+                    raise FloatingPointError(
+                        f"batch {-(-at // batch_size)} of the epoch: the parameters became infinite"
+                    )
             except FloatingPointError as error:
+                self._restore(before)
                 raise FloatingPointError(
                     f"epoch {epoch}, {error} with {optimizer!r}: a smaller learning rate usually helps. "
-                    "The parameters are those before this batch"
+                    f"The parameters are finite again: those after {self._core.updates} updates"
                 ) from None
+            finally:
+                optimizer.iter = self._core.updates
             hits += hit
-            optimizer.iter = self._core.updates
             if show:
                 steps = -(-at // batch_size)
                 show.update(epoch, at, losses[:steps].mean(), hits / at)
@@ -372,6 +390,24 @@ class Net:
         if self._classifies:
             history.accuracy.append(hits / total)
 
+    def _trained(self):
+        """Every array that training changes."""
+        return [array for part in ("params", "state0", "state1", "buffers") for _, array in self._core.arrays(part)]
+
+    def _is_finite(self):
+        return all(np.isfinite(array).all() for array in self._trained())
+
+    def _snapshot(self):
+        return self._core.updates, [array.copy() for array in self._trained()]
+
+    def _restore(self, snapshot):
+        """Go back to a snapshot, unless the parameters are finite: then they are those before the failing step."""
+        if self._is_finite():
+            return
+        self._core.updates, kept = snapshot
+        for array, before in zip(self._trained(), kept, strict=True):
+            array[...] = before
+
     def _validate(self, x, t, history):
         loss, hits = self._core.evaluate(x, t, False)
         history.val_loss.append(loss)
@@ -382,7 +418,7 @@ class Net:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise TypeError("validation must be a pair (x, t)")
         try:
-            return self._core.prepare(*validation)
+            return self._core.prepare(*validation, True)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
 
@@ -396,6 +432,8 @@ class Net:
             what = "None, and none is bound yet" if optimizer is None else type(optimizer).__name__
             raise TypeError(f"optimizer must be one of badak's, such as Adam(lr=1e-3), got {what}")
         if optimizer is self.optimizer:
+            if optimizer.iter != self._core.updates:  # it was stepped by hand
+                self._core.updates = optimizer.iter
             return optimizer
         _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if any(optimizer.state.values()):
@@ -403,11 +441,9 @@ class Net:
         if self.optimizer is not None:  # the one before keeps copies of what it had
             for name, arrays in self.optimizer.state.items():
                 setattr(self.optimizer, name, {key: array.copy() for key, array in arrays.items()})
-            self.optimizer._net = None
         self._core.bind(optimizer.kind)
         for i, name in enumerate(optimizer.state):
             setattr(optimizer, name, dict(self._core.arrays(f"state{i}")))
-        optimizer._net = weakref.ref(self)
         optimizer.iter = 0
         self.optimizer = optimizer
         return optimizer
@@ -496,15 +532,18 @@ def _checked_layers(layers):
     layers = tuple(layers)
     if not layers:
         raise ValueError("layers is empty: a net needs at least one")
-    seen = {}
     for i, layer in enumerate(layers, 1):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"layer {i} is the class {layer.__name__}: write {layer.__name__}(...)")
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {i} must be a badak layer, got {type(layer).__name__}")
-        if id(layer) in seen:
-            raise ValueError(f"layer {i} is the same object as layer {seen[id(layer)]}: make a new one")
-        seen[id(layer)] = i
+    seen = {}
+    for i, layer in enumerate(layers, 1):
+        for part in _with_children([layer]):
+            if id(part) in seen:
+                what = "is" if part is layer else "holds"
+                raise ValueError(f"layer {i} {what} the same object as layer {seen[id(part)]}: make a new one")
+            seen[id(part)] = i
     return layers
 
 
@@ -532,28 +571,47 @@ def _checked_shape(shape):
 
 
 def _checked_count(value, name, *, least):
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    value = value.__index__()
+    value = _checked_int(value, name)
+    if not -(2**63) <= value < 2**63:
+        raise OverflowError(f"{name} does not fit 64 bits")
     if value < least:
         raise ValueError(f"{name} = {value}: expected at least {least}")
-    if value >= 2**63:
-        raise OverflowError(f"{name} does not fit 64 bits")
     return value
 
 
 def _checked_seed(seed):
-    if isinstance(seed, (bool, np.bool_)) or not hasattr(seed, "__index__"):
-        raise TypeError(f"seed must be an integer or None, got {type(seed).__name__}")
-    seed = seed.__index__()
+    seed = _checked_int(seed, "seed")
+    if not -(2**63) <= seed < 2**64:
+        raise OverflowError(f"seed = {seed} does not fit 64 bits")
     if seed < 0:
         raise ValueError(f"seed = {seed}: expected 0 or more")
-    if seed >= 2**64:
-        raise OverflowError(f"seed = {seed} does not fit 64 bits")
     return seed
 
 
+def _checked_int(value, name):
+    is_array = isinstance(value, np.ndarray) and (value.ndim > 0 or value.dtype.kind not in "iu")
+    if isinstance(value, (bool, np.bool_)) or is_array or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    return operator.index(value)
+
+
+def _checked_step(h):
+    if isinstance(h, (bool, np.bool_)) or not isinstance(h, (int, float, np.floating, np.integer)):
+        raise TypeError(f"h must be a number, got {type(h).__name__}")
+    if not 0 < h <= 1:
+        raise ValueError(f"h = {h}: expected above 0 and at most 1")
+    return float(h)
+
+
+def _checked_flag(value, name):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
+    return bool(value)
+
+
 def _checked_callbacks(callbacks):
+    if not hasattr(callbacks, "__iter__"):
+        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}")
     callbacks = tuple(callbacks)
     for callback in callbacks:
         if not callable(callback):

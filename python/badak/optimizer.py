@@ -3,6 +3,8 @@
 The arithmetic is in C (csrc/core/optimizer.c) and the same that ``Net`` uses.
 """
 
+import operator
+
 import numpy as np
 
 from . import _core
@@ -24,12 +26,18 @@ class Optimizer:
         for name in _KINDS[self.kind]["state"]:
             setattr(self, name, None)
         self.iter = 0
-        self._net = None  # weak reference to the Net whose memory holds the state
+
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        if cls.kind in _KINDS:
+            names = [name for name, _ in _KINDS[cls.kind]["hyper"]]
+            get = operator.attrgetter(*names)
+            cls._hyper_of = staticmethod(get if len(names) > 1 else lambda optimizer: (get(optimizer),))
 
     @property
     def hyper(self):
         """tuple: the hyper-parameters, in the order of the C core."""
-        return tuple(getattr(self, name) for name, _ in _KINDS[self.kind]["hyper"])
+        return self._hyper_of(self)
 
     @property
     def state(self):

@@ -9,6 +9,7 @@ from .errors import GradientError
 # Worst first. PASS and KINK are green.
 STATUSES = ("SHAPE", "DTYPE", "NONFINITE", "FAIL", "UNRESOLVED", "VACUOUS", "KINK", "PASS")
 GREEN = ("KINK", "PASS")
+CONDUCT = ("MUTATED_INPUT", "MUTATED_GY", "NONDETERMINISTIC", "NOT_LINEAR_IN_GY")
 
 MEANING = {
     "SHAPE": "the gradient has another shape than what it is the gradient of",
@@ -105,8 +106,11 @@ class GradientReport:
     @property
     def ok(self):
         """bool: every entry green, and no conduct but what was allowed."""
-        bad_conduct = [finding for finding in self.conduct if finding.split(":")[0] not in self.allow]
-        return self.status in GREEN and not bad_conduct
+        return self.status in GREEN and not self._bad_conduct
+
+    @property
+    def _bad_conduct(self):
+        return [finding for finding in self.conduct if finding.split(":")[0] not in self.allow]
 
     def __bool__(self):
         return self.ok
@@ -169,9 +173,11 @@ class GradientReport:
 
     def _verdict(self):
         evaluations = sum(e.evaluations for e in self.entries)
-        word = "PASS" if self.ok else f"NOT OK ({self.status})"
+        trouble = [self.status] if self.status not in GREEN else [f.split(":")[0] for f in self._bad_conduct]
+        word = "PASS" if self.ok else f"NOT OK ({', '.join(trouble)})"
         text = f"{word}: {self.subject}, {evaluations:,} evaluations, {self.seconds:.2g} s"
-        return text if self.ok else f"{text}\n{MEANING[self.status]}" if self.status not in GREEN else text
+        explained = any(entry.diagnosis for entry in self.entries if not entry.ok)
+        return text if self.status in GREEN or explained else f"{text}\n{MEANING[self.status]}"
 
     def __str__(self):
         rows = [self._HEAD, *list(self._rows())[:25]]

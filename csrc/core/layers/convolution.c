@@ -60,7 +60,8 @@ static void REAL(scatter)(real *dx, const real *col, const bd_window *s)
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw, area = s.oh * s.ow;
+    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
+                  area = s.oh * s.ow;
     const REAL(bd_kernels) *k = io->kernels;
     const real *x = io->x[0], *b = io->param[B];
     real *out = io->out, *col = io->work;
@@ -77,7 +78,8 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw, area = s.oh * s.ow;
+    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
+                  area = s.oh * s.ow;
     const bd_size image = s.c * s.h * s.w;
     const REAL(bd_kernels) *k = io->kernels;
     const real *x = io->x[0], *dout = io->dout;

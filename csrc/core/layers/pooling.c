@@ -103,7 +103,8 @@ static span inside(bd_size o, bd_size f, bd_size size, const bd_window *s)
 
 static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail)
 {
-    const bd_size smaller = layer->hyper[HEIGHT].i < layer->hyper[WIDTH].i ? layer->hyper[HEIGHT].i : layer->hyper[WIDTH].i;
+    const bd_size smaller =
+        layer->hyper[HEIGHT].i < layer->hyper[WIDTH].i ? layer->hyper[HEIGHT].i : layer->hyper[WIDTH].i;
     bd_window s = window_of(layer, x);
     const bd_status status = bd_window_fit(&s, x, detail);
 

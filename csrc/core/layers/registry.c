@@ -136,9 +136,9 @@ bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size
         return BD_OK;
     }
     for (bd_size i = 0; i < n * width; i++) {
-        const double value = dtype == BD_F32   ? ((const float *)target->rows)[i]
-                             : dtype == BD_F64 ? ((const double *)target->rows)[i]
-                                               : (double)((const long double *)target->rows)[i];
+        const double value = dtype == BD_F32 ? ((const float *)target->rows)[i]
+                           : dtype == BD_F64 ? ((const double *)target->rows)[i]
+                                             : (double)((const long double *)target->rows)[i];
         const bool binary = loss->kind->flags & BD_BINARY_TARGET;
         if (!(value >= 0) || isinf(value) || (binary && value > 1)) {
             *detail = (bd_detail){.what = "t", .value = value, .where = i / width};

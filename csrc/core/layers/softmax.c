@@ -13,7 +13,7 @@ static void REAL(softmax_forward)(const bd_layer *layer, const bd_io *io)
     const REAL(bd_kernels) *k = io->kernels;
 
     (void)layer;
-    k->softmax_rows(io->out, NULL, io->x[0], bd_count(io->shape) / c, c);
+    k->softmax_rows(io->out, io->x[0], bd_count(io->shape) / c, c);
 }
 
 static void REAL(softmax_backward)(const bd_layer *layer, const bd_io *io)

@@ -4,15 +4,30 @@
  *               loss = -(t * np.log(y + eps)).sum() / n
  *               dx = dout * (y * t.sum(1, keepdims=True) - t) / n
  *
- * Shapes:       x (n, c); t an index (n) or rows (n, c); loss one number; keeps y (n, c) and log sum exp (n).
- * With eps 0 the logarithm is taken exactly, log y = x - log sum exp(x). With eps the loss is the book's, which
- * differentiates as if eps were not there: so does this backward.
+ * Shapes:       x (n, c); t an index (n) or rows (n, c); loss one number; keeps y (n, c).
+ * With eps 0 the logarithm is taken exactly: log y = (x - max x) + log y_max, and y_max is at least 1 / c. With eps the
+ * loss is the book's, which differentiates as if eps were not there: so does this backward.
  */
 #ifdef real
 
-static real REAL(row_loss)(const real *x, const real *y, real log_sum, bd_size class, double eps)
+static bd_size REAL(largest_of)(const real *y, bd_size c)
 {
-    return eps == 0 ? log_sum - x[class] : -(real)logl((long double)y[class] + (long double)eps);
+    bd_size best = 0;
+
+    for (bd_size j = 1; j < c; j++)
+        if (y[j] > y[best])
+            best = j;
+    return best;
+}
+
+/* -log of the probability of a class, from the scores x and probabilities y of one sample */
+static long double REAL(surprise)(const real *x, const real *y, bd_size c, bd_size class, double eps)
+{
+    const bd_size best = REAL(largest_of)(y, c);
+
+    if (eps != 0)
+        return -logl((long double)y[class] + (long double)eps);
+    return ((long double)x[best] - x[class]) - logl(y[best]);
 }
 
 static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *io)
@@ -21,18 +36,18 @@ static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *
     const REAL(bd_kernels) *k = io->kernels;
     const double eps = layer->hyper[EPS].f;
     const real *x = io->x[0], *t = io->target->rows;
-    real *y = io->keep, *log_sum = y + n * c, *loss = io->out;
+    real *y = io->keep, *loss = io->out;
     long double total = 0;
 
-    k->softmax_rows(y, log_sum, x, n, c);
+    k->softmax_rows(y, x, n, c);
     for (bd_size i = 0; i < n; i++) {
         const bd_size row = i * c;
         if (io->target->index) {
-            total += REAL(row_loss)(x + row, y + row, log_sum[i], io->target->index[i], eps);
+            total += REAL(surprise)(x + row, y + row, c, io->target->index[i], eps);
         } else {
             for (bd_size j = 0; j < c; j++)
                 if (t[row + j] != 0) /* 0 log 0 is 0 */
-                    total += t[row + j] * REAL(row_loss)(x + row, y + row, log_sum[i], j, eps);
+                    total += t[row + j] * REAL(surprise)(x + row, y + row, c, j, eps);
         }
     }
     *loss = (real)(total / (long double)n);
@@ -86,7 +101,7 @@ static bd_status softmax_with_loss_shape(const bd_layer *layer, const bd_shape *
         return BD_BAD_NDIM;
     }
     form->out = bd_shape1(1);
-    form->keep = bd_count(x) + x->dim[0];
+    form->keep = bd_count(x);
     return BD_OK;
 }
 

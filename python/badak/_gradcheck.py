@@ -19,7 +19,7 @@ import numpy as np
 from . import _core
 from ._judge import FLOAT64_EPS
 from ._subjects import random_stream, subject_for
-from .report import STATUSES, GradientReport
+from .report import CONDUCT, STATUSES, GradientReport
 
 
 def gradcheck(
@@ -75,7 +75,8 @@ def gradcheck(
     --------
     >>> bd.gradcheck(np.sin, np.array([0.1, 2.0]), vjp=lambda gy, x: gy * np.cos(x))
     """
-    _check_options(rtol, points, seed)
+    _check_options(rtol, points, seed, allow)
+    rtol, seed = float(rtol), int(seed)
     began = time.perf_counter()
     checked = subject_for(subject, inputs, vjp, grad, names, forward_kwargs or {}, seed)
     entries = {}
@@ -103,7 +104,12 @@ def gradcheck(
     return report
 
 
-def _check_options(rtol, points, seed):
+def _check_options(rtol, points, seed, allow):
+    if isinstance(allow, str):
+        raise TypeError(f"allow must be a collection of names, such as {{{allow!r}}}")
+    for kind in allow:
+        if kind not in CONDUCT:
+            raise ValueError(f"allow: there is no conduct {kind!r}: expected some of {', '.join(CONDUCT)}")
     if isinstance(rtol, bool) or not isinstance(rtol, (int, float, np.floating)):
         raise TypeError(f"rtol must be a number, got {type(rtol).__name__}")
     if not 0 < rtol < 1:
@@ -159,7 +165,7 @@ class Derivative:
         self.uncertainty = uncertainty
         self.step = step
         self.evaluations = evaluations
-        resolved = np.isfinite(uncertainty) and (value == 0 or uncertainty < abs(value))
+        resolved = np.isfinite(uncertainty) and (value == 0 or uncertainty <= 1e-3 * abs(value))
         self.status = "PASS" if resolved else "UNRESOLVED"
 
     def __repr__(self):

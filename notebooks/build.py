@@ -1,0 +1,80 @@
+"""Make notebooks from their text: ``python build.py en/ch05.md`` writes en/ch05.ipynb beside it, with its outputs.
+
+A block fenced by ```python is a code cell; what stands between two of them is a Markdown cell, and a heading begins
+another. A block fenced by ~~~python stays text: a solution, which the tests run as well.
+"""
+
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import time
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SOLUTION = re.compile(r"^~~~python\n(.*?)^~~~$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
+
+
+def notebook_from(text):
+    """The notebook that a text describes, without outputs. The ids of its cells are their numbers."""
+    cells = []
+    for i, part in enumerate(CODE.split(text)):
+        if i % 2:
+            cells.append(new_code_cell(part.rstrip()))
+        else:
+            outside = SOLUTION.sub(lambda block: block.group().replace("#", "\0"), part)  # comments are no headings
+            pieces = (piece.replace("\0", "#").strip() for piece in HEADING.split(outside))
+            cells += [new_markdown_cell(piece) for piece in pieces if piece]
+    for number, cell in enumerate(cells, 1):
+        cell["id"] = f"cell-{number:03d}"
+    return new_notebook(cells=cells, metadata=METADATA)
+
+
+def solutions(notebook):
+    """The code hidden in the Markdown cells, one string a block."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [code for text in texts for code in SOLUTION.findall(text)]
+
+
+def execute(notebook, folder):
+    """Run every cell in `folder`, with this very interpreter as the kernel; return the seconds it took.
+
+    No installed kernel is needed and none is used.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # figures come inline
+    environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # or the kernel complains about frozen modules
+    native_only = KernelSpecManager(kernel_dirs=[])
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=native_only)
+    client = NotebookClient(
+        notebook, km=manager, timeout=600, record_timing=False, resources={"metadata": {"path": str(folder)}}
+    )
+    began = time.perf_counter()
+    client.execute(cleanup_kc=True, env=environment)
+    notebook.metadata = nbformat.from_dict(METADATA)  # the client adds the version of the language
+    return time.perf_counter() - began
+
+
+def build(path):
+    """Write the notebook of a text beside it."""
+    notebook = notebook_from(path.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = execute(notebook, folder)
+    target = path.with_suffix(".ipynb")
+    nbformat.write(notebook, target)
+    print(f"{target}: {len(notebook.cells)} cells, {seconds:.1f} s, {target.stat().st_size / 1000:.0f} KB")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        build(pathlib.Path(name))

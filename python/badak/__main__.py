@@ -1,0 +1,140 @@
+"""The ``badak`` command, also as ``python -m badak``."""
+
+import argparse
+import os
+import sys
+
+from . import __version__, cpu_info
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+def main(argv=None):
+    """Run the command line `argv` (None: that of the process).
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    _write_what_can_be_written(sys.stdout)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has gone: nothing is to be written any more, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _write_what_can_be_written(stream):
+    """A sign that the terminal does not know becomes a question mark, not an error."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="badak", description="Neural networks from the ground up, on a C core.")
+    parser.add_argument("--version", action="version", version=f"badak {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in (_add_demo, _add_info):
+        add(commands)
+    return parser
+
+
+def _add_command(commands, name, run, summary):
+    parser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(run=run)
+    return parser
+
+
+# -- demo -------------------------------------------------------------------------------------
+
+
+def _add_demo(commands):
+    parser = _add_command(
+        commands, "demo", _demo, "Train a network on real MNIST, check its gradients and draw a picture."
+    )
+    parser.add_argument("--out", default="demo.png", metavar="FILE", type=_png, help="the picture (default: demo.png)")
+    parser.add_argument("--epochs", type=_whole(1), metavar="N", help="how often each image is seen (default: 10)")
+    parser.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, metavar="S", help="of all chance (default: 0)")
+    parser.add_argument("--no-picture", action="store_true", help="only numbers: needs no matplotlib")
+
+
+def _demo(args):
+    from . import demo
+
+    out = None if args.no_picture else args.out
+    return demo.run(out, epochs=args.epochs or demo.EPOCHS, seed=args.seed)
+
+
+def _png(text):
+    folder = os.path.dirname(text) or "."
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
+    if not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"there is no folder {folder!r}")
+    if os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
+    return text
+
+
+def _whole(least, most=2**63 - 1):
+    def whole(text):
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+
+    return whole
+
+
+# -- info -------------------------------------------------------------------------------------
+
+
+def _add_info(commands):
+    _add_command(commands, "info", _info, "Say what is installed and which kernels this processor runs.")
+
+
+def _info(args):
+    import platform
+
+    import numpy as np
+
+    cpu = cpu_info()
+    folder = os.path.dirname(os.path.abspath(__file__))
+    rows = (
+        ("badak", __version__),
+        ("kernels", f"{cpu['isa']} (this processor can run: {', '.join(cpu['available'])})"),
+        ("Python", platform.python_version()),
+        ("NumPy", np.__version__),
+        ("matplotlib", _installed("matplotlib") or "not installed: pip install badak[plot]"),
+        ("platform", f"{platform.system()} {platform.machine()}"),
+        ("package", folder),
+        ("MNIST", os.path.join(folder, "dataset", "files")),
+    )
+    for name, value in rows:
+        print(f"{name:<12}{value}")
+    return 0
+
+
+def _installed(package):
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

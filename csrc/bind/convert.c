@@ -15,7 +15,8 @@ int dtype_of(PyArrayObject *array)
     switch (PyArray_TYPE(array)) {
     case NPY_FLOAT: return BD_F32;
     case NPY_DOUBLE: return BD_F64;
-    default: PyErr_Format(PyExc_TypeError, "expected float32 or float64, got %S", (PyObject *)PyArray_DESCR(array));
+    default:
+        PyErr_Format(PyExc_TypeError, "expected float32 or float64, got %S", (PyObject *)PyArray_DESCR(array));
         return -1;
     }
 }
@@ -57,7 +58,8 @@ static int refuse_mask(PyArrayObject *array, const char *name)
         PyErr_Clear(); /* not a masked array */
         return 0;
     }
-    PyObject *any = PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
+    PyObject *any =
+        PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
     const int masked = any ? PyObject_IsTrue(any) : -1;
     Py_DECREF(mask);
     Py_XDECREF(any);
@@ -72,17 +74,16 @@ enum { AS_THE_CORE_READS = NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRA
 /* double to float by a loop of our own: NumPy's warns where a number becomes infinite. */
 static PyArrayObject *narrowed(PyArrayObject *array)
 {
-    PyArrayObject *wide = (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(NPY_DOUBLE), AS_THE_CORE_READS);
-    PyArrayObject *result = wide ? (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(wide), PyArray_DIMS(wide), NPY_FLOAT)
-                                 : NULL;
+    PyArrayObject *wide =
+        (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(NPY_DOUBLE), AS_THE_CORE_READS);
+    PyArrayObject *result =
+        wide ? (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(wide), PyArray_DIMS(wide), NPY_FLOAT) : NULL;
 
     if (result) {
         const double *from = PyArray_DATA(wide);
         float *to = PyArray_DATA(result);
         const npy_intp count = PyArray_SIZE(wide);
-        Py_BEGIN_ALLOW_THREADS
-        for (npy_intp i = 0; i < count; i++)
-            to[i] = (float)from[i];
+        Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++) to[i] = (float)from[i];
         Py_END_ALLOW_THREADS
     }
     Py_XDECREF(wide);
@@ -102,8 +103,8 @@ PyArrayObject *intake(PyObject *object, const char *name, int type_num)
         return NULL;
     const int given = PyArray_TYPE(array);
     if (!is_real(given)) {
-        PyErr_Format(PyExc_TypeError, "%s must hold real numbers, got %s of dtype %S", name,
-                     Py_TYPE(object)->tp_name, (PyObject *)PyArray_DESCR(array));
+        PyErr_Format(PyExc_TypeError, "%s must hold real numbers, got %s of dtype %S", name, Py_TYPE(object)->tp_name,
+                     (PyObject *)PyArray_DESCR(array));
         goto done;
     }
     if (refuse_mask(array, name))
@@ -124,8 +125,8 @@ int shape_of(PyArrayObject *array, const char *name, int min_ndim, bd_shape *sha
     const int ndim = PyArray_NDIM(array);
 
     if (ndim < min_ndim) {
-        PyErr_Format(PyExc_ValueError, "%s has %d dimension%s, expected %s%d: the first axis counts samples%s", name, ndim,
-                     ndim == 1 ? "" : "s", "at least ", min_ndim,
+        PyErr_Format(PyExc_ValueError, "%s has %d dimension%s, expected %s%d: the first axis counts samples%s", name,
+                     ndim, ndim == 1 ? "" : "s", "at least ", min_ndim,
                      ndim + 1 == min_ndim ? " (for one sample pass x[None])" : "");
         return -1;
     }
@@ -171,7 +172,7 @@ int check_parameter(PyObject *object, const char *name)
     if (!PyArray_ISWRITEABLE(array) || !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array)) {
         PyErr_Format(PyExc_ValueError,
                      "%s is %s: a parameter is used and changed where it lies (%s = %s.%s makes one that can be)", name,
-                     !PyArray_ISWRITEABLE(array)  ? "read-only"
+                     !PyArray_ISWRITEABLE(array) ? "read-only"
                      : !PyArray_ISALIGNED(array) ? "not aligned in memory"
                                                  : "not in native byte order",
                      name, name, PyArray_ISNOTSWAPPED(array) ? "copy()" : "astype(float)");
@@ -394,7 +395,8 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const b
 {
     const bd_size n = scores->dim[0], width = bd_features(scores);
     const bool classes = loss->kind->flags & BD_CLASS_TARGET;
-    const char *wanted = classes ? "integer labels (N,) or (N, 1), or rows of weights (N, C)" : "rows of numbers (N, C)";
+    const char *wanted =
+        classes ? "integer labels (N,) or (N, 1), or rows of weights (N, C)" : "rows of numbers (N, C)";
     bd_detail detail;
     int failed = -1;
 
@@ -431,7 +433,8 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const b
     else if (like_scores && (ndim >= 2 || !classes))
         failed = take_rows(in, (PyObject *)given, loss, width, dtype);
     else
-        failed = refuse_target(loss, given, classes && ndim == 1 ? PyExc_TypeError : PyExc_ValueError, wanted, n, width);
+        failed =
+            refuse_target(loss, given, classes && ndim == 1 ? PyExc_TypeError : PyExc_ValueError, wanted, n, width);
     if (!failed) {
         const bd_status status = bd_check_target(loss, &in->target, n, width, dtype, &detail);
         if (status == BD_BAD_LABEL && detail.got < 0 && PyTypeNum_ISUNSIGNED(type)) /* as it was before conversion */

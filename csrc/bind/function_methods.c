@@ -17,8 +17,11 @@ static int find_map(const char *name, map_f32 *single, map_f64 *doubled)
         const char *name;
         map_f32 s;
         map_f64 d;
-    } map[] = {{"sigmoid", s->sigmoid, d->sigmoid}, {"tanh", s->tanh, d->tanh}, {"relu", s->relu, d->relu},
-               {"exp", s->exp, d->exp},             {"log", s->log, d->log}};
+    } map[] = {{"sigmoid", s->sigmoid, d->sigmoid},
+               {"tanh", s->tanh, d->tanh},
+               {"relu", s->relu, d->relu},
+               {"exp", s->exp, d->exp},
+               {"log", s->log, d->log}};
 
     for (size_t i = 0; i < sizeof map / sizeof *map; i++)
         if (!strcmp(name, map[i].name)) {
@@ -47,11 +50,8 @@ static PyObject *apply(PyObject *module, PyObject *args)
     PyArrayObject *out = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x));
     if (out) {
         const bd_size count = PyArray_SIZE(x);
-        Py_BEGIN_ALLOW_THREADS
-        if (PyArray_TYPE(x) == NPY_FLOAT)
-            single(PyArray_DATA(out), PyArray_DATA(x), count);
-        else
-            doubled(PyArray_DATA(out), PyArray_DATA(x), count);
+        Py_BEGIN_ALLOW_THREADS if (PyArray_TYPE(x) == NPY_FLOAT) single(PyArray_DATA(out), PyArray_DATA(x), count);
+        else doubled(PyArray_DATA(out), PyArray_DATA(x), count);
         Py_END_ALLOW_THREADS
     }
     Py_DECREF(x);
@@ -78,14 +78,10 @@ static PyObject *softmax(PyObject *module, PyObject *object)
     if (!(out = (PyArrayObject *)PyArray_SimpleNew(ndim, PyArray_DIMS(x), PyArray_TYPE(x))))
         goto done;
     const bd_size c = PyArray_DIM(x, ndim - 1), n = PyArray_SIZE(x) / c;
-    Py_BEGIN_ALLOW_THREADS
-    if (PyArray_TYPE(x) == NPY_FLOAT)
-        ((const bd_kernels_f32 *)bd_kernels(BD_F32))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
-    else
-        ((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
-    Py_END_ALLOW_THREADS
-done:
-    Py_DECREF(x);
+    Py_BEGIN_ALLOW_THREADS if (PyArray_TYPE(x) == NPY_FLOAT)((const bd_kernels_f32 *)bd_kernels(BD_F32))
+        ->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
+    else((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
+    Py_END_ALLOW_THREADS done : Py_DECREF(x);
     return (PyObject *)out;
 }
 
@@ -115,8 +111,8 @@ static PyObject *cross_entropy(PyObject *module, PyObject *args)
         if (value < 0) { /* NaN propagates */
             char number[32];
             PyOS_snprintf(number, sizeof number, "%g", value);
-            PyErr_Format(PyExc_ValueError, "y holds %s: probabilities are not negative (are these scores? softmax them)",
-                         number);
+            PyErr_Format(PyExc_ValueError,
+                         "y holds %s: probabilities are not negative (are these scores? softmax them)", number);
             goto fail;
         }
     }
@@ -151,7 +147,8 @@ static PyObject *squared_distance(PyObject *module, PyObject *args)
         Py_SETREF(*narrow, wide);
     }
     if (!PyArray_SAMESHAPE(y, t)) {
-        PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"), *ts = PyObject_GetAttrString((PyObject *)t, "shape");
+        PyObject *ys = PyObject_GetAttrString((PyObject *)y, "shape"),
+                 *ts = PyObject_GetAttrString((PyObject *)t, "shape");
         if (ys && ts)
             PyErr_Format(PyExc_ValueError, "y has shape %S, but t has shape %S: they must be the same", ys, ts);
         Py_XDECREF(ys);
@@ -253,7 +250,8 @@ static PyObject *update(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t count = PyList_GET_SIZE(params);
     if (PyList_GET_SIZE(grads) != count || PyList_GET_SIZE(states) != count || t < 1)
-        return PyErr_Format(PyExc_ValueError, "one gradient and one tuple of states for each parameter; t counts from 1");
+        return PyErr_Format(PyExc_ValueError,
+                            "one gradient and one tuple of states for each parameter; t counts from 1");
     update_item *item = PyMem_Calloc((size_t)count + 1, sizeof *item);
     if (!item)
         return PyErr_NoMemory();

@@ -10,14 +10,12 @@
 #include "bind.h"
 
 typedef struct {
-    PyObject_HEAD
-    bd_layer layer;
+    PyObject_HEAD bd_layer layer;
     PyObject *children; /* tuple of Layer */
 } LayerObject;
 
 typedef struct {
-    PyObject_HEAD
-    const bd_layer_kind *kind;
+    PyObject_HEAD const bd_layer_kind *kind;
     bd_dtype dtype;
     bd_form form;
     bd_shape shape[BD_MAX_INPUT];
@@ -137,7 +135,8 @@ static int dtype_for(const bd_layer_kind *kind, PyObject *inputs, PyObject *para
         return found < 0 ? -1 : 0;
     }
     *dtype = BD_F32;
-    for (int i = kind->branches ? kind->inputs - 1 : 0; i < kind->inputs; i++) { /* a branch has parameters: it decides */
+    for (int i = kind->branches ? kind->inputs - 1 : 0; i < kind->inputs;
+         i++) { /* a branch has parameters: it decides */
         PyArrayObject *x = (PyArrayObject *)PyTuple_GET_ITEM(inputs, i);
         if (!PyArray_Check((PyObject *)x) || PyArray_TYPE(x) != NPY_FLOAT)
             *dtype = BD_F64;
@@ -160,7 +159,8 @@ static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *param
     PyObject *x_shape = PyObject_GetAttrString((PyObject *)x, "shape");
     PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape");
     if (x_shape && shape)
-        PyErr_Format(PyExc_ValueError, "x of shape %S does not fit this %s, whose %s has shape %S: got %lld, expected %lld inputs",
+        PyErr_Format(PyExc_ValueError,
+                     "x of shape %S does not fit this %s, whose %s has shape %S: got %lld, expected %lld inputs",
                      x_shape, layer->kind->name, layer->kind->param[0].name, shape, (long long)form->fan_in,
                      (long long)(PyArray_NDIM(first) ? PyArray_DIM(first, 0) : 0));
     Py_XDECREF(x_shape);
@@ -190,8 +190,7 @@ static PyArrayObject *flat_array(bd_size count, int type_num)
 static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, const bd_io *io, const bd_form *form)
 {
     if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
-        Py_BEGIN_ALLOW_THREADS
-        f(layer, io);
+        Py_BEGIN_ALLOW_THREADS f(layer, io);
         Py_END_ALLOW_THREADS
     } else {
         f(layer, io);
@@ -282,8 +281,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     bd_free(work);
 
     /* the caller owns `out` and may change it: what backward reads is a copy */
-    if (kind->flags & BD_KEEP_OUTPUT &&
-        !(saved->out = (PyArrayObject *)PyArray_NewCopy(out, NPY_CORDER)))
+    if (kind->flags & BD_KEEP_OUTPUT && !(saved->out = (PyArrayObject *)PyArray_NewCopy(out, NPY_CORDER)))
         goto done;
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -451,7 +449,8 @@ static PyObject *layer_children(PyObject *object, void *closure)
 
 static PyMethodDef layer_methods[] = {
     {"forward", (PyCFunction)(void (*)(void))layer_forward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
-     "forward($self, inputs, params, target, training, /)\n--\n\n(out, saved) for a tuple of inputs and one of parameters."},
+     "forward($self, inputs, params, target, training, /)\n--\n\n(out, saved) for a tuple of inputs and one of "
+     "parameters."},
     {"backward", (PyCFunction)(void (*)(void))layer_backward, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
      "backward($self, saved, dout, params, /)\n--\n\n(dx per input, gradient per parameter), new arrays."},
     {NULL, NULL, 0, NULL},

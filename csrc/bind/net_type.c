@@ -15,15 +15,14 @@
 #include "bind.h"
 
 typedef struct {
-    PyObject_HEAD
-    bd_net *net;
+    PyObject_HEAD bd_net *net;
     PyObject *arena; /* capsule */
     bd_shape input;  /* of one sample */
     atomic_flag busy;
 } NetObject;
 
-enum { CHUNK = 256 };           /* samples at a time where samples are independent: bounds the memory */
-#define SIGNAL_SECONDS 0.05     /* how long C may run before Python looks for Ctrl-C */
+enum { CHUNK = 256 };       /* samples at a time where samples are independent: bounds the memory */
+#define SIGNAL_SECONDS 0.05 /* how long C may run before Python looks for Ctrl-C */
 
 static double seconds(void)
 {
@@ -121,11 +120,10 @@ static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self) {
         atomic_flag_clear(&self->busy);
         self->input = input_shape;
-        Py_BEGIN_ALLOW_THREADS
-        status = bd_net_create(&self->net, dtype, node, (int)PyTuple_GET_SIZE(layers), layer_of(loss), &input_shape,
-                               seed, &detail);
-        Py_END_ALLOW_THREADS
-        if (status) {
+        Py_BEGIN_ALLOW_THREADS status = bd_net_create(&self->net, dtype, node, (int)PyTuple_GET_SIZE(layers),
+                                                      layer_of(loss), &input_shape, seed, &detail);
+        Py_END_ALLOW_THREADS if (status)
+        {
             char where[40];
             PyOS_snprintf(where, sizeof where, "layer %lld", (long long)detail.where + 1);
             raise_status(status, &detail, status == BD_NO_MEMORY ? NULL : where);
@@ -194,12 +192,12 @@ static PyObject *net_arrays(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "s:arrays", &which))
         return NULL;
     const bool buffers = !strcmp(which, "buffers");
-    void *base = !strcmp(which, "params")   ? bd_net_params(net)
-                 : !strcmp(which, "grads")  ? bd_net_grads(net)
-                 : !strcmp(which, "state0") ? bd_net_state(net, 0)
-                 : !strcmp(which, "state1") ? bd_net_state(net, 1)
-                 : buffers                  ? bd_net_buffers(net)
-                                            : NULL;
+    void *base = !strcmp(which, "params") ? bd_net_params(net)
+               : !strcmp(which, "grads")  ? bd_net_grads(net)
+               : !strcmp(which, "state0") ? bd_net_state(net, 0)
+               : !strcmp(which, "state1") ? bd_net_state(net, 1)
+               : buffers                  ? bd_net_buffers(net)
+                                          : NULL;
     if (!base)
         return PyErr_Format(PyExc_ValueError, "a net has no arrays \"%s\"", which);
     const int count = buffers ? bd_net_buffer_count(net) : bd_net_param_count(net);
@@ -314,11 +312,8 @@ static int reserve(NetObject *self, bd_size n)
 {
     bd_status status;
 
-    Py_BEGIN_ALLOW_THREADS
-    status = bd_net_reserve(self->net, n);
-    Py_END_ALLOW_THREADS
-    if (status)
-        raise_status(status, &(bd_detail){0}, NULL);
+    Py_BEGIN_ALLOW_THREADS status = bd_net_reserve(self->net, n);
+    Py_END_ALLOW_THREADS if (status) raise_status(status, &(bd_detail){0}, NULL);
     return status ? -1 : 0;
 }
 
@@ -355,18 +350,20 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     bd_shape shape = bd_net_output(self->net);
     const bd_size chunk = n < CHUNK ? n : CHUNK, width = bd_features(&shape);
     shape.dim[0] = n;
-    if (bd_count(&shape) < 0 || !(scores = new_array(&shape, bd_net_dtype(self->net))) || reserve(self, chunk))
+    if (bd_count(&shape) < 0) {
+        raise_status(BD_TOO_LARGE, &(bd_detail){.what = "the result"}, NULL);
+        goto done;
+    }
+    if (!(scores = new_array(&shape, bd_net_dtype(self->net))) || reserve(self, chunk))
         goto done;
     char *to = PyArray_DATA(scores);
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
     failed = false;
     for (bd_size i = 0; i < n && !failed;) {
-        Py_BEGIN_ALLOW_THREADS
-        for (const double start = seconds(); i < n && seconds() - start < SIGNAL_SECONDS; i += chunk)
-            bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i), n - i < chunk ? n - i : chunk, false,
-                           true);
-        Py_END_ALLOW_THREADS
-        failed = PyErr_CheckSignals();
+        Py_BEGIN_ALLOW_THREADS for (const double start = seconds(); i < n && seconds() - start < SIGNAL_SECONDS;
+                                    i += chunk) bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i),
+                                                               n - i < chunk ? n - i : chunk, false, true);
+        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
     }
 done:
     leave(self);
@@ -398,8 +395,9 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
     if (reserve(self, chunk))
         goto done;
     for (bd_size i = 0; i < n && !status;) {
-        Py_BEGIN_ALLOW_THREADS
-        for (const double start = seconds(); i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk) {
+        Py_BEGIN_ALLOW_THREADS for (const double start = seconds();
+                                    i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk)
+        {
             const bd_target part = target_from(&t, i, bd_net_dtype(self->net));
             const bd_size count = n - i < chunk ? n - i : chunk;
             double loss = 0;
@@ -408,12 +406,9 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
             total += loss * (double)count;
             hits += hit;
         }
-        Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals())
-            goto done;
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) goto done;
     }
-    result = status ? raise_status(status, &detail, NULL)
-                    : Py_BuildValue("dL", total / (double)n, (long long)hits);
+    result = status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", total / (double)n, (long long)hits);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -443,12 +438,10 @@ static PyObject *net_gradient(PyObject *object, PyObject *args)
         goto done;
     if (want_dx && !(dx = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x))))
         goto done;
-    Py_BEGIN_ALLOW_THREADS
-    status = bd_net_gradient(self->net, &loss, &hits, dx ? PyArray_DATA(dx) : NULL, PyArray_DATA(x), &t.target, n, fuse,
-                             &detail);
-    Py_END_ALLOW_THREADS
-    result = status ? raise_status(status, &detail, NULL)
-                    : Py_BuildValue("dLO", loss, (long long)hits, dx ? (PyObject *)dx : Py_None);
+    Py_BEGIN_ALLOW_THREADS status = bd_net_gradient(self->net, &loss, &hits, dx ? PyArray_DATA(dx) : NULL,
+                                                    PyArray_DATA(x), &t.target, n, fuse, &detail);
+    Py_END_ALLOW_THREADS result = status ? raise_status(status, &detail, NULL)
+                                         : Py_BuildValue("dLO", loss, (long long)hits, dx ? (PyObject *)dx : Py_None);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -512,10 +505,10 @@ static PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t c
     PyArrayObject *x = check_bound(self, &optimizer) ? NULL : intake_x_and_t(self, args[0], args[1], &n, &t);
     if (!x || reserve(self, n))
         goto done;
-    Py_BEGIN_ALLOW_THREADS
-    status = bd_net_train(self->net, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
-    Py_END_ALLOW_THREADS
-    result = status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", loss, (long long)hits);
+    Py_BEGIN_ALLOW_THREADS status =
+        bd_net_train(self->net, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
+    Py_END_ALLOW_THREADS result =
+        status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", loss, (long long)hits);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -559,8 +552,7 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
     const int64_t *rows = PyArray_DATA(order);
     double *loss = PyArray_DATA(losses);
     bd_size at = start;
-    Py_BEGIN_ALLOW_THREADS
-    const double began = seconds();
+    Py_BEGIN_ALLOW_THREADS const double began = seconds();
     while (at < total) {
         const bd_size count = total - at < batch ? total - at : batch;
         bd_size hit = 0;
@@ -573,12 +565,14 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
         if (seconds() - began >= limit)
             break;
     }
-    Py_END_ALLOW_THREADS
-    if (status) {
+    Py_END_ALLOW_THREADS if (status)
+    {
         char where[80];
         PyOS_snprintf(where, sizeof where, "batch %lld of the epoch", (long long)(at / batch) + 1);
         raise_status(status, &detail, where);
-    } else {
+    }
+    else
+    {
         result = Py_BuildValue("LL", (long long)at, hits);
     }
 done:
@@ -604,19 +598,15 @@ static PyObject *net_prepare(PyObject *object, PyObject *args)
         return NULL;
     const bd_dtype dtype = bd_net_dtype(self->net);
     const char *what = "x";
-    Py_BEGIN_ALLOW_THREADS
-    if (finite)
-        bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
+    Py_BEGIN_ALLOW_THREADS if (finite) bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
     if (finite && bad < 0 && t.target.rows) {
         what = "t";
         width = t.target.width;
         bad = bd_first_not_finite(t.target.rows, n * width, dtype);
     }
-    Py_END_ALLOW_THREADS
-    if (bad >= 0)
+    Py_END_ALLOW_THREADS if (bad >= 0)
         raise_status(BD_NOT_FINITE, &(bd_detail){.what = what, .where = bad / width}, NULL);
-    else
-        result = PyTuple_Pack(2, x, t.array);
+    else result = PyTuple_Pack(2, x, t.array);
     Py_DECREF(x);
     Py_DECREF(t.array);
     return result;
@@ -651,15 +641,15 @@ static PyObject *net_shuffled(PyObject *object, PyObject *args)
 /* One parameter (or x) being moved along one direction, and the loss there. */
 typedef struct {
     bd_net *net;
-    double *values;         /* what is moved; the net is a float64 one */
-    const double *start;    /* its values before */
-    const double *along;    /* a direction, or NULL to move one element */
+    double *values;      /* what is moved; the net is a float64 one */
+    const double *start; /* its values before */
+    const double *along; /* a direction, or NULL to move one element */
     bd_size size_of_values, element;
-    int first;              /* step from which the forward pass has to run again */
+    int first; /* step from which the forward pass has to run again */
     const void *x;
     const bd_target *t;
     bd_size n;
-    double size;            /* of the terms of the loss, which its rounding is relative to */
+    double size; /* of the terms of the loss, which its rounding is relative to */
 } loss_probe;
 
 static bool probe_loss(void *context, double h, bd_sample *sample)
@@ -734,13 +724,9 @@ static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x
     }
     memcpy(call->start, call->probe.values, (size_t)call->probe.size_of_values * sizeof *call->start);
     call->probe.start = call->start;
-    Py_BEGIN_ALLOW_THREADS
-    status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
-    Py_END_ALLOW_THREADS
-    if (status)
-        raise_status(status, &detail, NULL);
-    else
-        call->probe.size = bd_net_largest_score(net, n);
+    Py_BEGIN_ALLOW_THREADS status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
+    Py_END_ALLOW_THREADS if (status) raise_status(status, &detail, NULL);
+    else call->probe.size = bd_net_largest_score(net, n);
     return status ? -1 : 0;
 }
 
@@ -840,16 +826,16 @@ static PyObject *net_derivatives(PyObject *object, PyObject *args)
     double *row = PyArray_DATA(results);
     failed = false;
     for (npy_intp i = 0; i < count && !failed;) {
-        Py_BEGIN_ALLOW_THREADS
-        for (const double began = seconds(); i < count && seconds() - began < SIGNAL_SECONDS; i++) {
+        Py_BEGIN_ALLOW_THREADS for (const double began = seconds(); i < count && seconds() - began < SIGNAL_SECONDS;
+                                    i++)
+        {
             bd_derivative_result r = {0};
             aim(&call, directions, i);
             differentiate(&r, &call.probe, rtol, h);
             restore(&call.probe);
             write_result(row + i * RESULT_COLUMNS, &r);
         }
-        Py_END_ALLOW_THREADS
-        failed = PyErr_CheckSignals();
+        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
     }
 done:
     leave(self);
@@ -885,15 +871,13 @@ static PyObject *net_losses_along(PyObject *object, PyObject *args)
     const double *step = PyArray_DATA(steps);
     double *loss = PyArray_DATA(losses);
     aim(&call, directions, 0);
-    Py_BEGIN_ALLOW_THREADS
-    for (npy_intp i = 0; i < count; i++) {
+    Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++)
+    {
         probe_loss(&call.probe, step[i], &sample);
         loss[i] = sample.value;
     }
     restore(&call.probe);
-    Py_END_ALLOW_THREADS
-done:
-    leave(self);
+    Py_END_ALLOW_THREADS done : leave(self);
     end_probe(&call);
     return (PyObject *)losses;
 }
@@ -921,6 +905,13 @@ static int net_set_updates(PyObject *object, PyObject *value, void *closure)
     bd_net_set_updates(((NetObject *)object)->net, updates);
     leave((NetObject *)object);
     return 0;
+}
+
+static PyObject *net_finite(PyObject *object, void *closure)
+{
+    const bd_net *net = ((NetObject *)object)->net;
+    (void)closure;
+    return PyBool_FromLong(bd_first_not_finite(bd_net_params(net), bd_net_size(net), bd_net_dtype(net)) < 0);
 }
 
 static PyObject *net_activation_bytes(PyObject *object, void *closure)
@@ -967,7 +958,8 @@ static PyMethodDef net_methods[] = {
     {"fit_slice", net_fit_slice, METH_VARARGS,
      "fit_slice($self, x, t, order, start, batch, kind, hyper, limit, losses, /)\n--\n\nSteps for at most `limit` "
      "seconds; (where it stopped, hits)."},
-    {"prepare", net_prepare, METH_VARARGS, "prepare($self, x, t, finite, /)\n--\n\n(x, t) checked and as the net reads them."},
+    {"prepare", net_prepare, METH_VARARGS,
+     "prepare($self, x, t, finite, /)\n--\n\n(x, t) checked and as the net reads them."},
     {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
     {"derivatives", net_derivatives, METH_VARARGS,
      "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
@@ -978,6 +970,7 @@ static PyMethodDef net_methods[] = {
 
 static PyGetSetDef net_getset[] = {
     {"updates", net_updates, net_set_updates, "Steps that the bound optimiser has made.", NULL},
+    {"finite", net_finite, NULL, "Are all parameters finite?", NULL},
     {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
     {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -94,8 +94,8 @@ typedef struct {
 } bd_rng;
 
 uint64_t bd_rng_next(bd_rng *rng);
-double bd_rng_uniform(bd_rng *rng);                           /* [0, 1), 53 bits */
-double bd_rng_normal(bd_rng *rng);                            /* mean 0, variance 1 */
+double bd_rng_uniform(bd_rng *rng);                          /* [0, 1), 53 bits */
+double bd_rng_normal(bd_rng *rng);                           /* mean 0, variance 1 */
 void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, unbiased */
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
@@ -129,16 +129,16 @@ typedef struct {
 } bd_array_spec;
 
 typedef enum {
-    BD_KEEP_INPUT = 1 << 0,  /* backward reads x */
-    BD_KEEP_OUTPUT = 1 << 1, /* backward reads out */
-    BD_IS_LOSS = 1 << 2,     /* needs a target; out is one number, the mean over the batch */
-    BD_CLASS_TARGET = 1 << 3, /* the target is a class per sample (index, or a row of weights per class) */
-    BD_ROW_TARGET = 1 << 4,   /* the target is a row of numbers per sample */
+    BD_KEEP_INPUT = 1 << 0,    /* backward reads x */
+    BD_KEEP_OUTPUT = 1 << 1,   /* backward reads out */
+    BD_IS_LOSS = 1 << 2,       /* needs a target; out is one number, the mean over the batch */
+    BD_CLASS_TARGET = 1 << 3,  /* the target is a class per sample (index, or a row of weights per class) */
+    BD_ROW_TARGET = 1 << 4,    /* the target is a row of numbers per sample */
     BD_MIXES_SAMPLES = 1 << 5, /* one sample's output depends on the others (batch norm) */
     BD_DIFFERS_IN_TRAINING = 1 << 6,
-    BD_DRAWS = 1 << 7,       /* takes random numbers in training */
-    BD_CAN_RELU = 1 << 8,    /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
-    BD_IS_RELU = 1 << 9,     /* is that ReLU */
+    BD_DRAWS = 1 << 7,    /* takes random numbers in training */
+    BD_CAN_RELU = 1 << 8, /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
+    BD_IS_RELU = 1 << 9,  /* is that ReLU */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -154,11 +154,11 @@ typedef struct {
     bd_shape out;
     bd_shape param[BD_MAX_PARAM];
     bd_shape buffer[BD_MAX_BUFFER];
-    bd_size fan_in;       /* inputs per unit, for init */
-    bd_size keep;         /* reals to keep from forward to backward, besides x and out */
-    bd_size keep_index;   /* the same, integers */
-    bd_size work;         /* reals of scratch in one call */
-    bd_size macs;         /* multiply-adds of forward, for summaries */
+    bd_size fan_in;     /* inputs per unit, for init */
+    bd_size keep;       /* reals to keep from forward to backward, besides x and out */
+    bd_size keep_index; /* the same, integers */
+    bd_size work;       /* reals of scratch in one call */
+    bd_size macs;       /* multiply-adds of forward, for summaries */
 } bd_form;
 
 /* The target of a loss: a class per sample, or a row per sample; the other is NULL. */
@@ -180,8 +180,8 @@ typedef struct {
     int64_t *keep_index;
     void *work;
     const bd_target *target;
-    const void *dout;          /* of out; for a loss one number */
-    void *dx[BD_MAX_INPUT];    /* NULL: not wanted */
+    const void *dout;       /* of out; for a loss one number */
+    void *dx[BD_MAX_INPUT]; /* NULL: not wanted */
     void *const *dparam;
     bd_rng *rng;
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
@@ -231,8 +231,8 @@ typedef struct {
     bd_hyper_spec hyper[BD_MAX_HYPER];
     const char *state[BD_MAX_STATE]; /* arrays like the parameters that it keeps */
     /* p changes in place; t counts updates from 1. */
-    void (*update[BD_DTYPES])(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper,
-                              int64_t t, const void *kernels);
+    void (*update[BD_DTYPES])(void *p, const void *g, void *const *state, bd_size n, const bd_value *hyper, int64_t t,
+                              const void *kernels);
 } bd_optimizer_kind;
 
 typedef struct {
@@ -273,7 +273,7 @@ typedef struct {
     bd_shape shape;
     bd_role role;
     bd_size fan_in;
-    double init; /* BD_WEIGHT: a standard deviation or a rule */
+    double init;    /* BD_WEIGHT: a standard deviation or a rule */
     bd_size offset; /* elements from the start of its arena part */
     int step;       /* the step of the plan that it belongs to */
 } bd_array;
@@ -281,13 +281,14 @@ typedef struct {
 /* A step of the plan, for those who look: forward runs them in order, backward in reverse. */
 typedef struct {
     bd_layer layer;
-    int depth;           /* 0; 1 inside a Residual, and so on */
-    bool fused;          /* done by the step before it */
-    bd_form form;        /* for one sample */
+    int depth;                    /* 0; 1 inside a Residual, and so on */
+    bool fused;                   /* done by the step before it */
+    bd_form form;                 /* for one sample */
     int first_param, param_count; /* of bd_net_param */
 } bd_step_info;
 
-/* `input` has dim[0] = 1. `loss` must be a loss, the layers must not. detail->where: the layer at fault. */
+/* `input` has dim[0] = 1, count is at least 1. `loss` must be a loss, the layers must not. detail->where: the step of
+ * the plan at fault. */
 bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
                         const bd_shape *input, uint64_t seed, bd_detail *detail);
 void bd_net_free(bd_net *net);
@@ -337,14 +338,14 @@ bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, co
                           bd_size n, bool fuse, bd_detail *detail);
 /* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
  * the bound kind. When it fails no parameter has changed. */
-bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
-                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
-                       bd_detail *detail);
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
+                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail);
 /* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
 
-/* After bd_net_loss of n samples: the largest |score|. What the loss is made of, so what its rounding is relative to. */
+/* After bd_net_loss of n samples: the largest |score|. What the loss is made of, so what its rounding is relative to.
+ */
 double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */

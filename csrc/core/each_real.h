@@ -25,4 +25,4 @@
 
 #undef BD_BODY
 #undef BD_EACH_REAL
-#define BD_EACH_REAL(name) { name##_f32, name##_f64, name##_ext }
+#define BD_EACH_REAL(name) {name##_f32, name##_f64, name##_ext}

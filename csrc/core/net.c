@@ -18,9 +18,9 @@
 enum { MAX_DEPTH = 64, ALIGN_ELEMENTS = 16 };
 
 typedef struct {
-    bd_shape shape;   /* for one sample */
-    int uses;         /* steps that read it */
-    bool trains;      /* depends on a parameter, so that its gradient is needed */
+    bd_shape shape;     /* for one sample */
+    int uses;           /* steps that read it */
+    bool trains;        /* depends on a parameter, so that its gradient is needed */
     size_t at, grad_at; /* bytes into the activations */
 } net_value;
 
@@ -49,7 +49,7 @@ struct bd_net {
     bool arena_taken;
     char *activations;
     size_t activation_bytes, work_at, sum_at, picked_t_at;
-    bd_size room; /* samples that fit */
+    bd_size room;       /* samples that fit */
     bool *grad_written; /* per value, in one backward */
     const bd_optimizer_kind *optimizer;
     int64_t updates;
@@ -140,8 +140,8 @@ static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const i
         step->number = number_of(net, layer->kind);
         add_arrays(net->param, &net->params, &net->size, layer->kind->param, step->form.param, BD_MAX_PARAM, step,
                    net->steps);
-        add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer,
-                   BD_MAX_BUFFER, step, net->steps);
+        add_arrays(net->buffer, &net->buffers, &net->buffer_size, layer->kind->buffer, step->form.buffer, BD_MAX_BUFFER,
+                   step, net->steps);
     }
     if (net->size > BD_MAX_ELEMENTS || net->buffer_size > BD_MAX_ELEMENTS) {
         *detail = (bd_detail){.what = "the parameters of the net", .where = net->steps};
@@ -417,9 +417,7 @@ void bd_net_init(bd_net *net)
         const double std = a->init >= 0 ? a->init : sqrt(variance / (double)a->fan_in);
 
         for (bd_size i = 0; i < count; i++) {
-            const double value = a->role == BD_WEIGHT  ? std * bd_rng_normal(&net->rng)
-                                 : a->role == BD_SCALE ? 1
-                                                       : 0;
+            const double value = a->role == BD_WEIGHT ? std * bd_rng_normal(&net->rng) : a->role == BD_SCALE ? 1 : 0;
             set_real(net, part(net, PARAMS), a->offset + i, value);
         }
     }
@@ -652,16 +650,16 @@ static double loss_value(const bd_net *net)
 {
     const void *loss = net->activations + net->value[loss_step(net)->out].at;
 
-    return net->dtype == BD_F32   ? *(const float *)loss
-           : net->dtype == BD_F64 ? *(const double *)loss
-                                  : (double)*(const long double *)loss;
+    return net->dtype == BD_F32 ? *(const float *)loss
+         : net->dtype == BD_F64 ? *(const double *)loss
+                                : (double)*(const long double *)loss;
 }
 
 static double real_at(const bd_net *net, const void *base, bd_size i)
 {
-    return net->dtype == BD_F32   ? ((const float *)base)[i]
-           : net->dtype == BD_F64 ? ((const double *)base)[i]
-                                  : (double)((const long double *)base)[i];
+    return net->dtype == BD_F32 ? ((const float *)base)[i]
+         : net->dtype == BD_F64 ? ((const double *)base)[i]
+                                : (double)((const long double *)base)[i];
 }
 
 /* The first of the largest, as np.argmax. */
@@ -682,8 +680,7 @@ static bd_size count_hits(const bd_net *net, const net_run *run)
     bd_size hits = 0;
 
     for (bd_size i = 0; i < run->n; i++) {
-        const bd_size label =
-            run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
+        const bd_size label = run->target->index ? run->target->index[i] : largest_at(net, run->target->rows, i * c, c);
         hits += largest_at(net, scores, i * c, c) == label;
     }
     return hits;
@@ -777,18 +774,16 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
     return BD_OK;
 }
 
-bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
-                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
-                       bd_detail *detail)
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
+                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
 {
     bd_target target = *t;
     bd_status status = BD_OK;
     void *state[BD_MAX_STATE];
 
     if (target.rows && target.width != bd_features(&net->value[scores_value(net)].shape)) {
-        *detail = (bd_detail){.what = "t",
-                              .got = target.width,
-                              .expected = bd_features(&net->value[scores_value(net)].shape)};
+        *detail = (bd_detail){
+            .what = "t", .got = target.width, .expected = bd_features(&net->value[scores_value(net)].shape)};
         return BD_BAD_TARGET_WIDTH;
     }
     if (rows && (status = pick(net, &x, &target, rows, n, total, detail)))

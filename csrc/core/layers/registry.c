@@ -121,9 +121,9 @@ bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size
         return BD_OK;
     }
     for (bd_size i = 0; i < n * width; i++) {
-        const double value = dtype == BD_F32   ? ((const float *)target->rows)[i]
-                             : dtype == BD_F64 ? ((const double *)target->rows)[i]
-                                               : (double)((const long double *)target->rows)[i];
+        const double value = dtype == BD_F32 ? ((const float *)target->rows)[i]
+                           : dtype == BD_F64 ? ((const double *)target->rows)[i]
+                                             : (double)((const long double *)target->rows)[i];
         if (!(value >= 0) || isinf(value)) {
             *detail = (bd_detail){.what = "t", .value = value, .where = i / width};
             return BD_BAD_SOFT_LABEL;

@@ -5,8 +5,8 @@
  *               dx = dout * (y * t.sum(1, keepdims=True) - t) / n
  *
  * Shapes:       x (n, c); t an index (n) or rows (n, c); loss one number; keeps y (n, c).
- * With eps 0 the logarithm is taken exactly: log y = (x - max x) + log y_max, and y_max is at least 1 / c. With eps the loss is the book's, which
- * differentiates as if eps were not there: so does this backward.
+ * With eps 0 the logarithm is taken exactly: log y = (x - max x) + log y_max, and y_max is at least 1 / c. With eps the
+ * loss is the book's, which differentiates as if eps were not there: so does this backward.
  */
 #ifdef real
 
@@ -20,11 +20,9 @@ static bd_size REAL(largest_of)(const real *y, bd_size c)
     return best;
 }
 
-/* -log of the probability of a class, from the scores x and probabilities y of one sample */
-static long double REAL(surprise)(const real *x, const real *y, bd_size c, bd_size class, double eps)
+/* -log of the probability of a class, from the scores x and probabilities y of one sample, the largest at `best` */
+static long double REAL(surprise)(const real *x, const real *y, bd_size best, bd_size class, double eps)
 {
-    const bd_size best = REAL(largest_of)(y, c);
-
     if (eps != 0)
         return -logl((long double)y[class] + (long double)eps);
     return ((long double)x[best] - x[class]) - logl(y[best]);
@@ -41,13 +39,13 @@ static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *
 
     k->softmax_rows(y, x, n, c);
     for (bd_size i = 0; i < n; i++) {
-        const bd_size row = i * c;
+        const bd_size row = i * c, best = REAL(largest_of)(y + row, c);
         if (io->target->index) {
-            total += REAL(surprise)(x + row, y + row, c, io->target->index[i], eps);
+            total += REAL(surprise)(x + row, y + row, best, io->target->index[i], eps);
         } else {
             for (bd_size j = 0; j < c; j++)
                 if (t[row + j] != 0) /* 0 log 0 is 0 */
-                    total += t[row + j] * REAL(surprise)(x + row, y + row, c, j, eps);
+                    total += t[row + j] * REAL(surprise)(x + row, y + row, best, j, eps);
         }
     }
     *loss = (real)(total / (long double)n);

@@ -248,7 +248,7 @@ def convolution(shape, filters, size, **options):
 
 
 def convolution_eps(x, W, out):
-    """How many eps a convolution of these shapes may be off: the longest sum, as for Affine, and the sum over images."""
+    """How many eps a convolution of these shapes may be off: its longest sum, as for Affine."""
     n, c, fh, fw = x[0], *W[1:]
     return max(c * fh * fw, n * out[2] * out[3], W[0] * fh * fw) + 4
 
@@ -430,11 +430,11 @@ CASES = [
         eps=64,
     ),
     Case(
-        "Residual of Convolution, BatchNormalization, LeakyRelu",
+        "Residual of BatchNormalization, LeakyRelu, Convolution",
         residual(
-            convolution((3, 2, 4, 5), 2, (3, 3), pad=1),
             normalization_case((3, 2, 4, 5), "channel").layer,
             plain(bd.LeakyRelu),
+            convolution((3, 2, 4, 5), 2, (3, 3), pad=1),
         ),
         normal(3, 2, 4, 5),
         eps=128,

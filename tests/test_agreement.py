@@ -75,7 +75,7 @@ def class_complaints(kind, layer, public):
         parameter = signature.parameters.get(spelled.get(hyper, hyper))
         if parameter is None:
             yield f"{name}.__init__ has no {spelled.get(hyper, hyper)}"
-        elif hyper in spelled and default is not None:  # in other words: what they come to must be the same
+        elif hyper in spelled and parameter.default is not None:  # in other words: what they come to must be the same
             if layer()._hyper[hyper] != default:
                 yield f"{name}() has {hyper}={layer()._hyper[hyper]!r}, the descriptor {default!r}"
         elif parameter.default != default and not (default is None and parameter.default is inspect.Parameter.empty):
@@ -94,7 +94,8 @@ def twin_complaints(kind, layer, twin):
     if not needed <= set(found) <= params | options | branch:
         yield f"the twin of {name} takes {sorted(found)}, expected {sorted(needed)}"
     for hyper, default in kind["hyper"]:
-        if hyper in found and found[hyper].default != default:
+        needless = default is None and found[hyper].default is inspect.Parameter.empty if hyper in found else True
+        if not needless and found[hyper].default != default:
             yield f"the twin of {name} has {hyper}={found[hyper].default!r}, expected {default!r}"
     for method in ("forward", "backward"):
         its, mine = (list(inspect.signature(getattr(c, method)).parameters) for c in (twin, layer))

@@ -197,12 +197,6 @@ def test_evaluation_stops_soon(large, method):
 
 
 @pytest.mark.slow
-def test_gradient_of_a_large_batch_stops_soon(large):
-    net, x, t = large
-    assert_stops_soon(lambda: net.gradient(x[:3000], t[:3000]))
-    assert net.predict(x[:3]).shape == (3, 3)
-
-
 @pytest.mark.parametrize("moment", range(3))
 def test_numerical_gradient_of_a_net_stops_soon(moment):
     net = small_net()

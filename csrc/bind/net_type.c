@@ -350,7 +350,11 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     bd_shape shape = bd_net_output(self->net);
     const bd_size chunk = n < CHUNK ? n : CHUNK, width = bd_features(&shape);
     shape.dim[0] = n;
-    if (bd_count(&shape) < 0 || !(scores = new_array(&shape, bd_net_dtype(self->net))) || reserve(self, chunk))
+    if (bd_count(&shape) < 0) {
+        raise_status(BD_TOO_LARGE, &(bd_detail){.what = "the result"}, NULL);
+        goto done;
+    }
+    if (!(scores = new_array(&shape, bd_net_dtype(self->net))) || reserve(self, chunk))
         goto done;
     char *to = PyArray_DATA(scores);
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
@@ -903,6 +907,13 @@ static int net_set_updates(PyObject *object, PyObject *value, void *closure)
     return 0;
 }
 
+static PyObject *net_finite(PyObject *object, void *closure)
+{
+    const bd_net *net = ((NetObject *)object)->net;
+    (void)closure;
+    return PyBool_FromLong(bd_first_not_finite(bd_net_params(net), bd_net_size(net), bd_net_dtype(net)) < 0);
+}
+
 static PyObject *net_activation_bytes(PyObject *object, void *closure)
 {
     (void)closure;
@@ -966,6 +977,7 @@ static PyMethodDef net_methods[] = {
 
 static PyGetSetDef net_getset[] = {
     {"updates", net_updates, net_set_updates, "Steps that the bound optimiser has made.", NULL},
+    {"finite", net_finite, NULL, "Are all parameters finite?", NULL},
     {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
     {"last_draws", net_last_draws, NULL, "Where the generator stood when the last run began.", NULL},
     {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},

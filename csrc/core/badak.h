@@ -307,7 +307,8 @@ typedef struct {
     int first_param, param_count; /* of bd_net_param */
 } bd_step_info;
 
-/* `input` has dim[0] = 1. `loss` must be a loss, the layers must not. detail->where: the layer at fault. */
+/* `input` has dim[0] = 1, count is at least 1. `loss` must be a loss, the layers must not. detail->where: the step of
+ * the plan at fault. */
 bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
                         const bd_shape *input, uint64_t seed, bd_detail *detail);
 void bd_net_free(bd_net *net);

@@ -99,6 +99,9 @@ class Net:
     @updates.setter
     def updates(self, value: int) -> None: ...
     @property
+    def finite(self) -> bool:
+        """Are all parameters finite?"""
+    @property
     def activation_bytes(self) -> int:
         """Memory reserved for batches."""
     @property

@@ -233,7 +233,7 @@ class Dropout:
 
 
 class BatchNormalization:
-    """(N, ...) -> the same: each of the d features, or of the d channels of (N, d, H, W), with mean beta and std gamma."""
+    """(N, ...) -> the same: each of d features, or channels of (N, d, H, W), with mean beta and std gamma."""
 
     def __init__(self, gamma, beta, momentum=0.9, eps=1e-6, per_channel=0):
         self.gamma = np.asarray(gamma, dtype=float)
@@ -305,7 +305,7 @@ def add_windows(parts, shape, stride, pad, dilation=1):
 
 
 class Convolution:
-    """(N, C, H, W) -> (N, filters, OH, OW): windows times W (filters, C, height, width), plus b (filters,) or a number."""
+    """(N, C, H, W) -> (N, filters, OH, OW): windows times W (filters, C, height, width), plus b (filters,)."""
 
     def __init__(self, W, b, stride=1, pad=0, dilation=1):
         self.W = np.asarray(W, dtype=float)
@@ -402,7 +402,7 @@ class SoftmaxWithLoss:
 
 
 class SigmoidWithLoss:
-    """(N, C) and yes or no for each number -> a number: the cross-entropy of the sigmoids, summed over C, mean over N."""
+    """(N, C) and yes or no for each number -> a number: cross-entropy of the sigmoids, summed over C, mean over N."""
 
     def forward(self, x, t):
         """X (N, C), t as many 0, 1 or probabilities; the loss is a number."""

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -95,6 +96,35 @@ class History:
             if (values := getattr(self, name))
         ]
         return f"History({self.epoch[-1]} epochs: {', '.join(last)})"
+
+
+class SafeState:
+    """A copy of all that training changes, from when it was finite; what ``fit`` goes back to if it explodes."""
+
+    SHARE = 0.01  # of the time may go into copying
+
+    def __init__(self, core):
+        self._core = core
+        self._copies = None
+        self._next = 0.0
+
+    def _arrays(self):
+        return [array for part in ("params", "state0", "state1", "buffers") for _, array in self._core.arrays(part)]
+
+    def keep(self):
+        """Copy the state, unless the last copy is recent for what it cost."""
+        began = time.perf_counter()
+        if began >= self._next:
+            self._updates, self._copies = self._core.updates, [array.copy() for array in self._arrays()]
+            ended = time.perf_counter()
+            self._next = ended + (ended - began) / self.SHARE
+
+    def restore(self):
+        """Go back to the copy, unless the parameters are finite: then they are those before the failing step."""
+        if not self._core.finite:
+            for array, before in zip(self._arrays(), self._copies, strict=True):
+                array[...] = before
+            self._core.updates = self._updates
 
 
 class Event:
@@ -339,12 +369,12 @@ class Net:
         if seed is not None:
             self._core.rng = (seed, 0)
 
-        history = History()
+        history, safe = History(), SafeState(self._core)
         show = Progress(epochs, len(x), self._classifies) if progress else None
         try:
             for epoch in range(1, epochs + 1):
                 order = self._core.shuffled(len(x)) if shuffle else np.arange(len(x), dtype=np.int64)
-                self._run_epoch(x, t, order, batch_size, optimizer, history, epoch, show)
+                self._run_epoch(x, t, order, batch_size, optimizer, history, epoch, show, safe)
                 if validation is not None:
                     self._validate(*validation, history)
                 if show:
@@ -356,22 +386,22 @@ class Net:
                 show.close()
         return history
 
-    def _run_epoch(self, x, t, order, batch_size, optimizer, history, epoch, show):
+    def _run_epoch(self, x, t, order, batch_size, optimizer, history, epoch, show, safe):
         total = len(order)
         losses = np.empty(-(-total // batch_size))
         at = hits = 0
         while at < total:
-            before = self._snapshot()
+            safe.keep()
             try:
                 at, hit = self._core.fit_slice(
                     x, t, order, at, batch_size, optimizer.kind, optimizer.hyper, SLICE_SECONDS, losses
                 )
-                if not self._is_finite():
+                if not self._core.finite:
                     raise FloatingPointError(
                         f"batch {-(-at // batch_size)} of the epoch: the parameters became infinite"
                     )
             except FloatingPointError as error:
-                self._restore(before)
+                safe.restore()
                 raise FloatingPointError(
                     f"epoch {epoch}, {error} with {optimizer!r}: a smaller learning rate usually helps. "
                     f"The parameters are finite again: those after {self._core.updates} updates"
@@ -389,24 +419,6 @@ class Net:
         history.step_loss.extend(losses.tolist())
         if self._classifies:
             history.accuracy.append(hits / total)
-
-    def _trained(self):
-        """Every array that training changes."""
-        return [array for part in ("params", "state0", "state1", "buffers") for _, array in self._core.arrays(part)]
-
-    def _is_finite(self):
-        return all(np.isfinite(array).all() for array in self._trained())
-
-    def _snapshot(self):
-        return self._core.updates, [array.copy() for array in self._trained()]
-
-    def _restore(self, snapshot):
-        """Go back to a snapshot, unless the parameters are finite: then they are those before the failing step."""
-        if self._is_finite():
-            return
-        self._core.updates, kept = snapshot
-        for array, before in zip(self._trained(), kept, strict=True):
-            array[...] = before
 
     def _validate(self, x, t, history):
         loss, hits = self._core.evaluate(x, t, False)

@@ -30,10 +30,7 @@ static const bd_node no_parameters[] = {LAYER(tanh), {.layer = {.kind = &bd_resi
 static const bd_node relu_branch[] = {LAYER(relu)};
 static const bd_node branch_alone[] = {AFFINE(6), RESIDUAL(relu_branch), AFFINE(4), RESIDUAL(linear)};
 
-#define ARCHITECTURE(nodes, ...)                                                                                       \
-    {                                                                                                                  \
-        .name = #nodes, .layers = (nodes), .count = COUNT(nodes), __VA_ARGS__                                          \
-    }
+#define ARCHITECTURE(nodes, ...) {.name = #nodes, .layers = (nodes), .count = COUNT(nodes), __VA_ARGS__}
 #define FLAT(features) .input = {.ndim = 2, .dim = {1, (features)}}
 #define IMAGE .input = {.ndim = 4, .dim = {1, 2, 3, 2}}
 

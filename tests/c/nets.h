@@ -56,16 +56,13 @@ enum { MOST_FEATURES = 64 };
 
 #define AFFINE(n)                                                                                                      \
     {                                                                                                                  \
-        .layer = { &bd_affine, {{.i = (n)}, {.f = BD_INIT_XAVIER}} }                                                   \
+        .layer = {&bd_affine, {{.i = (n)}, {.f = BD_INIT_XAVIER}}}                                                     \
     }
 #define LAYER(of_kind)                                                                                                 \
     {                                                                                                                  \
-        .layer = {.kind = &bd_##of_kind }                                                                              \
+        .layer = {.kind = &bd_##of_kind}                                                                               \
     }
-#define RESIDUAL(nodes)                                                                                                \
-    {                                                                                                                  \
-        .layer = {.kind = &bd_residual}, .children = (nodes), .child_count = COUNT(nodes)                              \
-    }
+#define RESIDUAL(nodes) {.layer = {.kind = &bd_residual}, .children = (nodes), .child_count = COUNT(nodes)}
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 #endif

@@ -53,7 +53,7 @@ static bd_derivative_result derivative_of(double (*f)(double), double at)
 
 SMOOTH(f_sin, sin(x), cosl(x))
 SMOOTH(f_exp, exp(x), expl(x))
-SMOOTH(f_cubic, x *x *x - 2 * x, 3 * x * x - 2)
+SMOOTH(f_cubic, x * x * x - 2 * x, 3 * x * x - 2)
 SMOOTH(f_log, log(x), 1 / x)
 SMOOTH(f_sqrt, sqrt(x), 1 / (2 * sqrtl(x)))
 SMOOTH(f_tanh, tanh(x), 1 - tanhl(x) * tanhl(x))

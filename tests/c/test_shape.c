@@ -2,10 +2,7 @@
 #include "test.h"
 
 #define SHAPE(...)                                                                                                     \
-    &(const bd_shape)                                                                                                  \
-    {                                                                                                                  \
-        .ndim = (int)(sizeof((bd_size[]){__VA_ARGS__}) / sizeof(bd_size)), .dim = { __VA_ARGS__ }                      \
-    }
+    &(const bd_shape){.ndim = (int)(sizeof((bd_size[]){__VA_ARGS__}) / sizeof(bd_size)), .dim = {__VA_ARGS__}}
 
 static void a_count_is_the_product(void)
 {

@@ -20,11 +20,9 @@ static bd_size REAL(largest_of)(const real *y, bd_size c)
     return best;
 }
 
-/* -log of the probability of a class, from the scores x and probabilities y of one sample */
-static long double REAL(surprise)(const real *x, const real *y, bd_size c, bd_size class, double eps)
+/* -log of the probability of a class, from the scores x and probabilities y of one sample, the largest at `best` */
+static long double REAL(surprise)(const real *x, const real *y, bd_size best, bd_size class, double eps)
 {
-    const bd_size best = REAL(largest_of)(y, c);
-
     if (eps != 0)
         return -logl((long double)y[class] + (long double)eps);
     return ((long double)x[best] - x[class]) - logl(y[best]);
@@ -41,13 +39,13 @@ static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *
 
     k->softmax_rows(y, x, n, c);
     for (bd_size i = 0; i < n; i++) {
-        const bd_size row = i * c;
+        const bd_size row = i * c, best = REAL(largest_of)(y + row, c);
         if (io->target->index) {
-            total += REAL(surprise)(x + row, y + row, c, io->target->index[i], eps);
+            total += REAL(surprise)(x + row, y + row, best, io->target->index[i], eps);
         } else {
             for (bd_size j = 0; j < c; j++)
                 if (t[row + j] != 0) /* 0 log 0 is 0 */
-                    total += t[row + j] * REAL(surprise)(x + row, y + row, c, j, eps);
+                    total += t[row + j] * REAL(surprise)(x + row, y + row, best, j, eps);
         }
     }
     *loss = (real)(total / (long double)n);

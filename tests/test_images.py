@@ -1,0 +1,289 @@
+"""Layers of images: a sampled grid of sizes against the twins, and nets of all of them together."""
+
+import numpy as np
+import pytest
+from cases import DTYPES, TERMS, convolution_eps, gradients_of, same_bits, twin_of
+
+import badak as bd
+from badak import _reference, util
+
+SAMPLES, ILLEGAL = 600, 100
+
+
+def drawn(rng, pooling):
+    """Sizes at random, legal or not: {name: size}."""
+    size = {name: int(rng.integers(1, 10)) for name in ("h", "w")}
+    size |= {name: int(rng.integers(1, 5)) for name in ("fh", "fw")}
+    size |= {"n": int(rng.choice([1, 3])), "c": int(rng.choice([1, 3, 16])), "filters": int(rng.integers(1, 6))}
+    size |= {"stride": int(rng.integers(1, 4)), "pad": int(rng.integers(0, 4))}
+    return size | {"dilation": 1 if pooling else int(rng.choice([1, 1, 2]))}
+
+
+def complaint_about(s, pooling):
+    """What the message says of sizes that do not fit, or None."""
+    for length, f in ((s["h"], s["fh"]), (s["w"], s["fw"])):
+        if s["dilation"] * (f - 1) + 1 > length + 2 * s["pad"]:
+            return "the window spans"
+    return r"pad = \d must be smaller than the pool" if pooling and s["pad"] >= min(s["fh"], s["fw"]) else None
+
+
+def sizes(count, *, legal, pooling):
+    rng = np.random.default_rng(7)
+    found = []
+    while len(found) < count:
+        s = drawn(rng, pooling)
+        if (complaint_about(s, pooling) is None) == legal:
+            found.append(s)
+    return found
+
+
+def a_convolution(s, rng, dtype):
+    W = rng.standard_normal((s["filters"], s["c"], s["fh"], s["fw"])).astype(dtype)
+    b = rng.standard_normal(s["filters"]).astype(dtype)
+    return bd.Convolution(W, b, s["stride"], s["pad"], dilation=s["dilation"])
+
+
+def a_pooling(s, mean=False):
+    return bd.Pooling(s["fh"], s["fw"], s["stride"], s["pad"], mean=mean)
+
+
+def images(s, rng, dtype=np.float64):
+    return rng.standard_normal((s["n"], s["c"], s["h"], s["w"])).astype(dtype)
+
+
+def compare(layer, x, dtype, rng, allowed):
+    """Forward, dx and gradients against the twin; `allowed` eps of the terms."""
+    twin = twin_of(layer)
+    expected = {"out": twin.forward(x)}
+    out = layer.forward(x)
+    assert out.shape == expected["out"].shape and out.dtype == dtype
+    dout = rng.standard_normal(out.shape).astype(dtype)
+    found = {"out": out, "x": layer.backward(dout), **gradients_of(layer)}
+    expected |= {"x": twin.backward(dout), **gradients_of(twin)}
+    out_terms, terms = TERMS[layer.kind](twin, x, dout.astype(float))
+    for name, size in {"out": out_terms, **terms}.items():
+        bound = allowed(out.shape) * np.finfo(dtype).eps * size
+        assert found[name].shape == expected[name].shape
+        assert np.all(np.abs(found[name] - expected[name]) <= bound), name
+    return out, expected["out"]
+
+
+def test_convolutions_of_all_sizes_agree_with_the_twin():
+    rng = np.random.default_rng(1)
+    for i, s in enumerate(sizes(SAMPLES, legal=True, pooling=False)):
+        dtype = DTYPES[i % 2]
+        layer, x = a_convolution(s, rng, dtype), images(s, rng, dtype)
+        compare(layer, x, dtype, rng, lambda out: convolution_eps(x.shape, layer.W.shape, out))  # noqa: B023
+
+
+@pytest.mark.parametrize("mean", [False, True], ids=["largest", "mean"])
+def test_poolings_of_all_sizes_agree_with_the_twin(mean):
+    rng = np.random.default_rng(2)
+    for i, s in enumerate(sizes(SAMPLES, legal=True, pooling=True)):
+        dtype = DTYPES[i % 2]
+        out, expected = compare(a_pooling(s, mean), images(s, rng, dtype), dtype, rng, lambda out: 18)
+        assert mean or np.array_equal(out, expected)  # to the bit: nothing is computed
+
+
+def test_the_first_of_the_largest_wins_everywhere():
+    """Of few different numbers: ties in nearly every window."""
+    rng = np.random.default_rng(3)
+    for s in sizes(100, legal=True, pooling=True):
+        layer, x = a_pooling(s), rng.integers(-1, 2, (s["n"], s["c"], s["h"], s["w"])).astype(float)
+        compare(layer, x, np.float64, rng, lambda out: 18)
+
+
+@pytest.mark.parametrize("pooling", [False, True], ids=["Convolution", "Pooling"])
+def test_sizes_that_do_not_fit_are_refused(pooling):
+    rng = np.random.default_rng(4)
+    for s in sizes(ILLEGAL, legal=False, pooling=pooling):
+        layer = a_pooling(s) if pooling else a_convolution(s, rng, np.float64)
+        with pytest.raises(ValueError, match=complaint_about(s, pooling)):
+            layer.forward(images(s, rng))
+        assert layer.x is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride": 0}, "stride = 0"),
+        ({"stride": -1}, "stride = -1"),
+        ({"pad": -1}, "pad = -1"),
+        ({"dilation": 0}, "dilation = 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        bd.Convolution(np.ones((1, 1, 2, 2)), np.zeros(1), **options)
+    if "dilation" not in options:
+        with pytest.raises(ValueError, match=message):
+            bd.Pooling(2, 2, **options)
+
+
+@pytest.mark.parametrize("layer", [bd.Convolution(np.ones((1, 3, 2, 2)), np.zeros(1)), bd.Pooling(2, 2)], ids=repr)
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (3, 4, 4), (1, 1, 3, 4, 4)])
+def test_what_is_no_image_is_refused(layer, shape):
+    with pytest.raises(ValueError, match=rf"x has {len(shape)} dimensions?, expected (4|at least 2)"):
+        layer.forward(np.ones(shape))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_channels_that_the_filters_have_not_are_refused_naming_both(channels):
+    layer = bd.Convolution(np.ones((2, 3, 2, 2)), np.zeros(2))
+    with pytest.raises(ValueError, match=rf"\(1, {channels}, 4, 4\).*\(2, 3, 2, 2\)"):
+        layer.forward(np.ones((1, channels, 4, 4)))
+
+
+@pytest.mark.parametrize("size", [{"pool_h": 0, "pool_w": 2}, {"pool_h": 2, "pool_w": -1}])
+def test_a_window_of_nothing_is_refused(size):
+    with pytest.raises(ValueError, match=r"pool_[hw] = (0|-1)"):
+        bd.Pooling(**size)
+
+
+def test_a_nan_wins_and_padding_never_does():
+    x = np.full((1, 1, 3, 3), -5.0)
+    assert np.array_equal(bd.Pooling(2, 2, 1, 1).forward(x), np.full((1, 1, 4, 4), -5.0))
+    x[0, 0, 1, 1] = np.nan
+    assert np.array_equal(np.isnan(bd.Pooling(2, 2, 1).forward(x)), np.full((1, 1, 2, 2), True))
+
+
+# ---------------------------------------------------------------- im2col and col2im
+
+
+def col_by_loops(x, fh, fw, stride, pad):
+    n, _, h, w = x.shape
+    padded = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
+    oh, ow = (h + 2 * pad - fh) // stride + 1, (w + 2 * pad - fw) // stride + 1
+    corners = [(i, y * stride, z * stride) for i in range(n) for y in range(oh) for z in range(ow)]
+    return np.array([padded[i, :, top : top + fh, left : left + fw].reshape(-1) for i, top, left in corners])
+
+
+def test_im2col_are_the_windows_and_col2im_is_its_adjoint():
+    """Sums of whole numbers are exact: <im2col(x), c> == <x, col2im(c)>."""
+    rng = np.random.default_rng(5)
+    for i, s in enumerate(s for s in sizes(SAMPLES, legal=True, pooling=False) if s["dilation"] == 1):
+        window = s["fh"], s["fw"], s["stride"], s["pad"]
+        x = rng.integers(-9, 10, (s["n"], s["c"], s["h"], s["w"])).astype(DTYPES[i % 2])
+        col = util.im2col(x, *window)
+        assert same_bits(col, col_by_loops(x, *window))
+        c = rng.integers(-9, 10, col.shape).astype(x.dtype)
+        back = util.col2im(c, x.shape, *window)
+        assert back.shape == x.shape and back.dtype == x.dtype
+        assert np.vdot(col.astype(float), c) == np.vdot(x.astype(float), back)
+
+
+# ---------------------------------------------------------------- layers that differ in training
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("shape", [(7,), (5, 9), (2, 3, 4, 5)])
+def test_dropout_draws_what_numpy_draws(shape, inverted):
+    layer, twin = bd.Dropout(0.3, inverted=inverted), _reference.Dropout(0.3, inverted=inverted)
+    rng = np.random.default_rng(1)
+    x, dout = rng.standard_normal(shape), rng.standard_normal(shape)
+    assert layer.mask is None
+    for seed in range(5):
+        np.random.seed(seed)
+        mask = np.random.rand(*shape) > 0.3
+        results = []
+        for each in (layer, twin):
+            np.random.seed(seed)
+            results.append((each.forward(x), each.backward(dout)))
+            assert np.array_equal(each.mask, mask)
+        np.testing.assert_allclose(results[0], results[1], rtol=1e-15, atol=0)
+        assert np.array_equal(results[0][0] != 0, mask)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_dropout_that_does_not_train_draws_nothing(inverted):
+    layer, x = bd.Dropout(0.25, inverted=inverted), np.arange(-3.0, 5.0)
+    np.random.seed(1)
+    before = np.random.get_state()[1:3]
+    factor = 1 if inverted else 0.75
+    assert np.array_equal(layer.forward(x, train_flg=False), factor * x)
+    assert np.array_equal(layer.backward(x), factor * x)
+    assert layer.mask is None
+    after = np.random.get_state()[1:3]
+    assert np.array_equal(before[0], after[0]) and before[1] == after[1]
+
+
+@pytest.mark.parametrize(("axis", "shape"), [("feature", (6, 5)), ("feature", (4, 2, 3, 2)), ("channel", (4, 3, 2, 5))])
+def test_running_statistics_follow_the_batches(axis, shape):
+    rng = np.random.default_rng(6)
+    d = shape[1] if axis == "channel" else int(np.prod(shape[1:]))
+    for dtype in DTYPES:
+        gamma, beta = rng.uniform(0.5, 1.5, d).astype(dtype), rng.standard_normal(d).astype(dtype)
+        layer = bd.BatchNormalization(gamma, beta, momentum=0.8, axis=axis)
+        twin = twin_of(layer)
+        close = {"rtol": 100 * np.finfo(dtype).eps, "atol": 100 * np.finfo(dtype).eps}
+        assert layer.running_mean is None
+        for _ in range(5):
+            x, dout = ((3 + 2 * rng.standard_normal(shape)).astype(dtype) for _ in range(2))
+            for training in (True, False):
+                np.testing.assert_allclose(layer.forward(x, training), twin.forward(x, training), **close)
+                np.testing.assert_allclose(layer.backward(dout), twin.backward(dout), **close)
+                for name in ("running_mean", "running_var"):
+                    assert getattr(layer, name).dtype == dtype and getattr(layer, name).shape == (d,)
+                    np.testing.assert_allclose(getattr(layer, name), getattr(twin, name), **close)
+                for name in ("dgamma", "dbeta"):
+                    np.testing.assert_allclose(
+                        getattr(layer, name), getattr(twin, name), rtol=close["rtol"], atol=20 * close["atol"]
+                    )
+
+
+def test_a_refused_batch_moves_no_statistics():
+    layer = bd.BatchNormalization(1.0, 0.0)
+    for bad in (np.ones(3), np.ma.array(np.ones((2, 3)), mask=True), 1.5, None):
+        with pytest.raises((TypeError, ValueError)):
+            layer.forward(bad)
+        assert layer.running_mean is None and layer.running_var is None and layer.gamma == 1.0
+    layer.forward(np.ones((2, 3)))
+    before = layer.running_mean.copy()
+    with pytest.raises(ValueError, match="BatchNormalization"):
+        layer.forward(np.ones((2, 4)))
+    assert same_bits(layer.running_mean, before)
+
+
+# ---------------------------------------------------------------- all of it in a net
+
+
+def a_net(dtype="float64", rectifier=bd.Relu, dropout=0.25):
+    branch = [bd.Convolution(filters=4, size=3, pad=1), bd.BatchNormalization(axis="channel"), bd.Tanh()]
+    layers = [
+        *(bd.Convolution(filters=4, size=(3, 2), pad=1), bd.BatchNormalization(axis="channel"), rectifier()),
+        *(bd.Convolution(filters=4, size=2), rectifier(), bd.Pooling(2, 2), bd.Residual(branch)),
+        *(bd.Pooling(2, 2, 1, mean=True), bd.Affine(units=8), rectifier(), bd.Dropout(dropout), bd.Affine(units=3)),
+    ]
+    return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1)
+
+
+def a_batch():
+    rng = np.random.default_rng(8)
+    return rng.standard_normal((5, 2, 7, 6)), rng.integers(0, 3, 5)
+
+
+def test_the_gradients_of_a_net_of_images_are_right():
+    report = bd.gradcheck(a_net(), *a_batch())
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_outputs_of_a_net_of_images_end_in_its_prediction(dtype):
+    net, (x, t) = a_net(dtype), a_batch()
+    for _ in range(3):
+        net.train_step(x, t, bd.SGD(lr=0.1) if net.optimizer is None else None)
+    outputs = net.forward(x, keep=True)
+    assert [len(out) for out in outputs] == [5] * len(net.layers)
+    assert same_bits(outputs[-1], net.predict(x)) and same_bits(net.forward(x), net.predict(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_fused_relu_gives_what_one_by_itself_gives(dtype):
+    """LeakyRelu(0) is the same function and is never computed inside the layer before."""
+    x, t = a_batch()
+    fused, plain = a_net(dtype), a_net(dtype, rectifier=lambda: bd.LeakyRelu(0.0))
+    assert np.array_equal(fused.predict(x), plain.predict(x))
+    one, other = fused.gradient(x, t), plain.gradient(x, t)
+    assert list(one) == list(other)
+    for name in one:
+        assert np.array_equal(one[name], other[name]), name

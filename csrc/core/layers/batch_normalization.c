@@ -12,15 +12,15 @@
 #ifdef real
 
 /* sum[d] = sum over n and s of a b (b NULL: of a) */
-static void REAL(sum_over_batch)(wide *sum, const real *a, const real *b, bd_size n, bd_size d, bd_size s)
+static void REAL(sum_over_batch)(wide_real *sum, const real *a, const real *b, bd_size n, bd_size d, bd_size s)
 {
     for (bd_size c = 0; c < d; c++)
         sum[c] = 0;
     for (bd_size i = 0; i < n; i++)
         for (bd_size c = 0; c < d; c++) {
-            wide part = 0;
+            wide_real part = 0;
             for (bd_size j = 0; j < s; j++, a++)
-                part += b ? (wide)*a * *b++ : *a;
+                part += b ? (wide_real)*a * *b++ : *a;
             sum[c] += part;
         }
 }
@@ -32,8 +32,8 @@ static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io
     const double eps = layer->hyper[EPS].f, momentum = layer->hyper[MOMENTUM].f;
     real *out = io->out, *xhat = io->keep, *std = xhat + n * d * s, *mean = std + d;
     real *running_mean = io->buffer[MEAN], *running_var = io->buffer[VAR];
-    wide *sum = (wide *)io->work;
-    const wide count = (wide)(n * s);
+    wide_real *sum = (wide_real *)io->work;
+    const wide_real count = (wide_real)(n * s);
 
     if (io->training) {
         REAL(sum_over_batch)(sum, x, NULL, n, d, s);
@@ -49,11 +49,11 @@ static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io
     if (io->training)
         REAL(sum_over_batch)(sum, xhat, xhat, n, d, s);
     for (bd_size c = 0; c < d; c++) {
-        const wide var = io->training ? sum[c] / count : (wide)running_var[c];
-        std[c] = (real)WIDE_SQRT(var + (wide)eps);
+        const wide_real var = io->training ? sum[c] / count : (wide_real)running_var[c];
+        std[c] = (real)WIDE_SQRT(var + (wide_real)eps);
         if (io->training) {
-            running_mean[c] = (real)((wide)momentum * running_mean[c] + (wide)(1 - momentum) * mean[c]);
-            running_var[c] = (real)((wide)momentum * running_var[c] + (wide)(1 - momentum) * var);
+            running_mean[c] = (real)((wide_real)momentum * running_mean[c] + (wide_real)(1 - momentum) * mean[c]);
+            running_var[c] = (real)((wide_real)momentum * running_var[c] + (wide_real)(1 - momentum) * var);
         }
     }
     for (bd_size i = 0, at = 0; i < n; i++)
@@ -69,7 +69,7 @@ static void REAL(batch_normalization_backward)(const bd_layer *layer, const bd_i
     const bd_size n = io->shape->dim[0], d = normalized(layer, io->shape), s = bd_features(io->shape) / d;
     const real *dout = io->dout, *xhat = io->keep, *std = xhat + n * d * s, *gamma = io->param[GAMMA];
     real *dx = io->dx[0], *dgamma = io->dparam[GAMMA], *dbeta = io->dparam[BETA];
-    wide *sum = (wide *)io->work;
+    wide_real *sum = (wide_real *)io->work;
     const real count = (real)(n * s);
 
     /* out = gamma xhat + beta, xhat = (x - mean) / std; mean and std depend on x too */
@@ -124,7 +124,7 @@ static bd_status batch_normalization_shape(const bd_layer *layer, const bd_shape
     form->param[GAMMA] = form->param[BETA] = form->buffer[MEAN] = form->buffer[VAR] = bd_shape1(d);
     form->fan_in = d;
     form->keep = bd_count(x) + 2 * d;
-    form->work = 2 * d; /* d of `wide`, which is at most two reals */
+    form->work = 2 * d; /* d of `wide_real`, which is at most two reals */
     return BD_OK;
 }
 

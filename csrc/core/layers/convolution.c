@@ -93,7 +93,7 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
     for (bd_size i = 0; i < n; i++, x += image, dout += filters * area) {
         /* out = W col + b */
         for (bd_size f = 0; f < filters; f++) {
-            wide total = 0;
+            wide_real total = 0;
             for (bd_size a = 0; a < area; a++)
                 total += dout[f * area + a];
             db[f] += (real)total;

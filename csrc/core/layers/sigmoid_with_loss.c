@@ -15,15 +15,15 @@ static void REAL(sigmoid_with_loss_forward)(const bd_layer *layer, const bd_io *
     const REAL(bd_kernels) *k = io->kernels;
     const real *x = io->x[0], *t = io->target->rows;
     real *loss = io->out;
-    wide total = 0;
+    wide_real total = 0;
 
     (void)layer;
     k->sigmoid(io->keep, x, count);
     for (bd_size i = 0; i < count; i++) {
-        const wide size = x[i] < 0 ? -x[i] : x[i];
-        total += (x[i] > 0 ? x[i] : 0) - (wide)x[i] * t[i] + WIDE_LOG1P(WIDE_EXP(-size));
+        const wide_real size = x[i] < 0 ? -x[i] : x[i];
+        total += (x[i] > 0 ? x[i] : 0) - (wide_real)x[i] * t[i] + WIDE_LOG1P(WIDE_EXP(-size));
     }
-    *loss = (real)(total / (wide)n);
+    *loss = (real)(total / (wide_real)n);
 }
 
 static void REAL(sigmoid_with_loss_backward)(const bd_layer *layer, const bd_io *io)

@@ -25,9 +25,9 @@ static void REAL(softmax_backward)(const bd_layer *layer, const bd_io *io)
     (void)layer;
     /* out_i = exp(x_i) / sum exp(x): d out_i / d x_j = out_i ((i == j) - out_j) */
     for (bd_size i = 0; dx && i < rows; i++, out += c, dout += c, dx += c) {
-        wide mixed = 0;
+        wide_real mixed = 0;
         for (bd_size j = 0; j < c; j++)
-            mixed += (wide)dout[j] * out[j];
+            mixed += (wide_real)dout[j] * out[j];
         for (bd_size j = 0; j < c; j++)
             dx[j] = out[j] * (dout[j] - (real)mixed);
     }

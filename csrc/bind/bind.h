@@ -54,6 +54,8 @@ int parse_real(PyObject *object, const char *name, double *value);
 int parse_hyper(PyObject *tuple, const bd_hyper_spec *spec, bd_value *value, const char *owner);
 PyObject *hyper_value(const bd_hyper_spec *spec, bd_value value);
 PyArrayObject *new_array(const bd_shape *shape, bd_dtype dtype);
+/* The sizes from dimension `from` on, as Python's shape. */
+PyObject *shape_tuple(const bd_shape *shape, int from);
 
 /* The target of a loss, with the array that holds it. */
 typedef struct {

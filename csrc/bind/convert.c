@@ -149,6 +149,20 @@ PyArrayObject *new_array(const bd_shape *shape, bd_dtype dtype)
     return (PyArrayObject *)PyArray_SimpleNew(shape->ndim, dim, type_num_of(dtype));
 }
 
+PyObject *shape_tuple(const bd_shape *shape, int from)
+{
+    PyObject *tuple = PyTuple_New(shape->ndim - from);
+
+    for (int i = from; tuple && i < shape->ndim; i++) {
+        PyObject *size = PyLong_FromLongLong(shape->dim[i]);
+        if (!size)
+            Py_CLEAR(tuple);
+        else
+            PyTuple_SET_ITEM(tuple, i - from, size);
+    }
+    return tuple;
+}
+
 /* ---------------------------------------------------------------- parameters */
 
 int check_parameter(PyObject *object, const char *name)

@@ -157,14 +157,14 @@ static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *param
     if (fits)
         return 0;
     PyObject *x_shape = PyObject_GetAttrString((PyObject *)x, "shape");
-    PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape");
-    if (x_shape && shape)
+    PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape"), *wanted = shape_tuple(expected, 0);
+    if (x_shape && shape && wanted)
         PyErr_Format(PyExc_ValueError,
-                     "x of shape %S does not fit this %s, whose %s has shape %S: got %lld, expected %lld inputs",
-                     x_shape, layer->kind->name, layer->kind->param[0].name, shape, (long long)form->fan_in,
-                     (long long)(PyArray_NDIM(first) ? PyArray_DIM(first, 0) : 0));
+                     "x of shape %S does not fit this %s: its %s has shape %S, expected %S for this x", x_shape,
+                     layer->kind->name, layer->kind->param[0].name, shape, wanted);
     Py_XDECREF(x_shape);
     Py_XDECREF(shape);
+    Py_XDECREF(wanted);
     return -1;
 }
 

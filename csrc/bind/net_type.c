@@ -213,20 +213,6 @@ static PyObject *net_arrays(PyObject *object, PyObject *args)
     return list;
 }
 
-static PyObject *shape_tuple(const bd_shape *shape, int from)
-{
-    PyObject *tuple = PyTuple_New(shape->ndim - from);
-
-    for (int i = from; tuple && i < shape->ndim; i++) {
-        PyObject *size = PyLong_FromLongLong(shape->dim[i]);
-        if (!size)
-            Py_CLEAR(tuple);
-        else
-            PyTuple_SET_ITEM(tuple, i - from, size);
-    }
-    return tuple;
-}
-
 /* Facts about each step, for summaries. */
 static PyObject *net_steps(PyObject *object, PyObject *unused)
 {

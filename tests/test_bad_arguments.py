@@ -216,6 +216,7 @@ def fail(*args):
 
 ONES = np.ones((12, 4))
 REAL = r"real number"
+NUMPY_2 = int(np.__version__.split(".")[0]) >= 2
 BY_NUMPY = r""  # NumPy's own words, before we see an array
 
 NO_ARRAYS = [
@@ -238,7 +239,8 @@ NO_ARRAYS = [
     ("B011 clongdouble", lambda: ONES.astype(np.clongdouble), TypeError, REAL),
     ("B039 masked", lambda: np.ma.masked_array(ONES, mask=ONES > 0), TypeError, "masked"),
     ("B043 __array__ raises", lambda: evil_array(), LookupError, "mine"),
-    ("B045 100 dimensions", lambda: interface(shape=(1,) * 100), ValueError, BY_NUMPY),
+    # np.asarray of NumPy 1 itself crashes on it, before anything of ours can look
+    *([("B045 100 dimensions", lambda: interface(shape=(1,) * 100), ValueError, BY_NUMPY)] if NUMPY_2 else []),
     ("B045 negative shape", lambda: interface(shape=(-1, 3)), ValueError, BY_NUMPY),
     ("B049 nested too deep", lambda: nested_list(MAX_NDIM + 6), ValueError, BY_NUMPY),
     ("B050 generator", lambda: (row for row in ONES), TypeError, REAL),

@@ -54,7 +54,7 @@ def write(folder, text, name="script.py"):
 
 def command(*args, cwd=None, **env):
     env = {k: v for k, v in os.environ.items() if k not in ("BADAK_BOOK_MAX_STEPS", "MPLBACKEND", "DISPLAY")} | env
-    env["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), env.get("PYTHONPATH", "")])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE), env.get("PYTHONPATH")]))
     args = [sys.executable, "-m", "badak.book", *map(str, args)]
     return subprocess.run(args, cwd=cwd, env=env, capture_output=True, encoding="utf-8", timeout=60)
 

@@ -69,6 +69,25 @@ static int refuse_mask(PyArrayObject *array, const char *name)
     return masked ? -1 : 0;
 }
 
+/* np.asarray, but for an array interface of more dimensions than NumPy has: NumPy 1 crashes on those. */
+static PyArrayObject *as_array(PyObject *object, const char *name)
+{
+    if (!PyArray_Check(object) && !PyList_Check(object) && !PyTuple_Check(object) && !PyArray_IsAnyScalar(object)) {
+        PyObject *interface = PyObject_GetAttrString(object, "__array_interface__");
+        PyObject *shape = interface && PyDict_Check(interface) ? PyDict_GetItemString(interface, "shape") : NULL;
+        const bool absurd = shape && PyTuple_Check(shape) && PyTuple_GET_SIZE(shape) > NPY_MAXDIMS_LEGACY_ITERS;
+        if (!interface)
+            PyErr_Clear(); /* it has none, or NumPy will meet the same error */
+        Py_XDECREF(interface);
+        if (absurd) {
+            PyErr_Format(PyExc_ValueError, "%s describes an array of more than %d dimensions", name,
+                         NPY_MAXDIMS_LEGACY_ITERS);
+            return NULL;
+        }
+    }
+    return (PyArrayObject *)PyArray_FROM_O(object);
+}
+
 enum { AS_THE_CORE_READS = NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_ENSUREARRAY | NPY_ARRAY_FORCECAST };
 
 /* double to float by a loop of our own: NumPy's warns where a number becomes infinite. */
@@ -98,7 +117,7 @@ PyArrayObject *intake(PyObject *object, const char *name, int type_num)
         PyArray_ISCARRAY_RO((PyArrayObject *)object))
         return (PyArrayObject *)Py_NewRef(object);
 
-    array = (PyArrayObject *)PyArray_FROM_O(object);
+    array = as_array(object, name);
     if (!array)
         return NULL;
     const int given = PyArray_TYPE(array);
@@ -415,7 +434,7 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const b
     int failed = -1;
 
     *in = (target_in){0};
-    PyArrayObject *given = (PyArrayObject *)PyArray_FROM_O(object);
+    PyArrayObject *given = as_array(object, "t");
     if (!given)
         return -1;
     const int type = PyArray_TYPE(given), ndim = PyArray_NDIM(given);

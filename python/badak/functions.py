@@ -44,7 +44,7 @@ def sigmoid(x):
 def sigmoid_grad(x):
     """Slope of the sigmoid, sigmoid(x) (1 - sigmoid(x)) (book: section 4.5 uses it)."""
     y = sigmoid(x)
-    return (1.0 - y) * y
+    return (y.dtype.type(1) - y) * y  # of y's own type: a plain 1 would widen float32 scalars in NumPy 1
 
 
 def relu(x):

@@ -83,7 +83,7 @@ def assert_is_the_picture(path):
     picture = imread(path)
     # inches times dots per inch: some versions of matplotlib round down
     assert np.abs(np.subtract(picture.shape[:2], (demo.HEIGHT, demo.WIDTH))).max() <= 1
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 400_000  # 0.28 MB here; compression differs a little between versions
     colours = np.unique((picture[..., :3] * 255).astype(np.uint8).reshape(-1, 3), axis=0)
     assert len(colours) > 500
     for part in (np.s_[100:440, :650], np.s_[450:, :650], np.s_[100:540, 680:], np.s_[560:, 680:]):

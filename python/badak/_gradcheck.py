@@ -17,8 +17,10 @@ import time
 import numpy as np
 
 from . import _core
-from ._judge import FLOAT64_EPS
-from ._subjects import random_stream, subject_for
+from ._net_subject import NetSubject
+from ._slope import FLOAT64_EPS
+from ._subjects import FunctionSubject, LayerSubject, NetworkSubject, random_stream
+from .net import Net
 from .report import CONDUCT, STATUSES, GradientReport
 
 
@@ -78,7 +80,7 @@ def gradcheck(
     _check_options(rtol, points, seed, allow)
     rtol, seed = float(rtol), int(seed)
     began = time.perf_counter()
-    checked = subject_for(subject, inputs, vjp, grad, names, forward_kwargs or {}, seed)
+    checked = _subject_for(subject, inputs, vjp, grad, names, forward_kwargs or {}, seed)
     entries = {}
     conduct = checked.conduct()
     for point in range(1 if grad is not None and not callable(grad) else points):
@@ -102,6 +104,23 @@ def gradcheck(
     if raise_error:
         report.raise_if_failed()
     return report
+
+
+def _subject_for(subject, inputs, vjp, grad, names, kwargs, seed):
+    if isinstance(subject, Net):
+        return NetSubject(subject, inputs, seed)
+    if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
+        return NetworkSubject(subject, inputs)
+    if hasattr(subject, "forward") and hasattr(subject, "backward"):
+        return LayerSubject(subject, inputs, names, kwargs, seed)
+    if not callable(subject):
+        raise TypeError(
+            f"{type(subject).__name__} is not a network (params, loss, gradient), a layer (forward, backward) "
+            "or a function"
+        )
+    if (vjp is None) == (grad is None):
+        raise TypeError("a function needs its analytic gradient: either vjp=g, called g(gy, *inputs), or grad=")
+    return FunctionSubject(subject, inputs, vjp, grad, names, seed)
 
 
 def _check_options(rtol, points, seed, allow):

@@ -1,17 +1,16 @@
-"""What ``gradcheck`` can check: functions, layers, book-style networks and Nets, each as a ``Subject``."""
+"""What ``gradcheck`` can check: functions, layers and book-style networks, each as a ``Subject``."""
 
 import copy
 import inspect
 
 import numpy as np
 
-from ._judge import FLOAT64_EPS, NetSlope, Slope, judge, rounding_floor, signed
+from ._judge import judge, rounding_floor, signed
+from ._slope import FLOAT64_EPS, Slope
 from .layers import Layer
-from .net import Net
 from .report import Entry
 
 CHOSEN = 16  # elements looked at one by one in large arrays, where Python runs for each evaluation
-CHOSEN_IN_C = 256  # the same where C does
 PRIVATE = 0x62616461  # begins every stream of ours, so that no user's seed gives the same numbers
 FLOAT32_EPS = 2.0**-23
 
@@ -21,28 +20,11 @@ def random_stream(*key):
     return np.random.Generator(np.random.Philox(seed=np.random.SeedSequence([PRIVATE, *key])))
 
 
-def _near(array, point, rng):
+def near(array, point, rng):
     """A random point near `array`; every second one with some signs flipped."""
     size = np.sqrt(np.mean(array**2)) if array.size else 0.0
     moved = array * rng.uniform(0.7, 1.3, array.shape) + 0.1 * max(size, 1e-3) * signed(rng, array.shape)
     return moved * rng.choice([-1.0, 1.0], array.shape) if point % 2 else moved
-
-
-def subject_for(subject, inputs, vjp, grad, names, kwargs, seed):
-    if isinstance(subject, Net):
-        return NetSubject(subject, inputs, seed)
-    if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
-        return NetworkSubject(subject, inputs)
-    if hasattr(subject, "forward") and hasattr(subject, "backward"):
-        return LayerSubject(subject, inputs, names, kwargs, seed)
-    if not callable(subject):
-        raise TypeError(
-            f"{type(subject).__name__} is not a network (params, loss, gradient), a layer (forward, backward) "
-            "or a function"
-        )
-    if (vjp is None) == (grad is None):
-        raise TypeError("a function needs its analytic gradient: either vjp=g, called g(gy, *inputs), or grad=")
-    return FunctionSubject(subject, inputs, vjp, grad, names, seed)
 
 
 class Subject:
@@ -99,7 +81,7 @@ class Subject:
         """Move to the point; False if the function is not finite there."""
         if point:
             for array, start in zip(self._movable(), self.start, strict=True):
-                array[...] = _near(start, point, rng)
+                array[...] = near(start, point, rng)
         else:
             self.start = [array.copy() for array in self._movable()]
         with np.errstate(all="ignore"):
@@ -129,7 +111,7 @@ class Subject:
             entry = Entry(name, array.shape, self._dtype(name, array))
             entry.point = point
             gradient = analytic[name]
-            if _has_form(entry, gradient, array) and array.size:
+            if has_form(entry, gradient, array) and array.size:
                 if not np.isfinite(y).all():
                     entry.status, entry.diagnosis = "NONFINITE", "the output of the function is not finite here"
                 else:
@@ -165,7 +147,7 @@ class Subject:
             return np.maximum(unit * np.abs(y), np.where(np.isfinite(rough), rough, 0.0))
 
 
-def _has_form(entry, gradient, array):
+def has_form(entry, gradient, array):
     """Is it a gradient at all: of the right shape, dtype, and finite? Says so in the entry if not."""
     if gradient is None:
         entry.status, entry.diagnosis = "SHAPE", "there is no gradient (None)"
@@ -387,48 +369,3 @@ def _training_flag(method):
         return {"train_flg": True} if "train_flg" in inspect.signature(method).parameters else {}
     except (TypeError, ValueError):
         return {}
-
-
-class NetSubject:
-    """A badak Net: a float64 net of the same architecture and parameters, evaluated in C."""
-
-    def __init__(self, net, inputs, seed):
-        if len(inputs) != 2:
-            raise TypeError("a Net is checked with gradcheck(net, x, t)")
-        self.net = net
-        self.seed = seed
-        self.core = net._float64_twin()
-        self.params = dict(self.core.arrays("params"))
-        self.x, self.t = self.core.prepare(*inputs, True)
-        self.x = np.array(self.x, dtype=np.float64)
-        self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
-        macs = sum(step["macs"] for step in self.core.steps()) * len(self.x)
-        # about a second for the whole check: some 30 evaluations an element, 4e9 multiply-adds a second
-        self.most = int(np.clip(4e9 / (30 * (macs + 1) * (len(self.params) + 1)), CHOSEN, CHOSEN_IN_C))
-
-    def conduct(self):
-        return []
-
-    def go_to(self, point, rng):
-        arrays = [self.x, *self.params.values()]
-        if point == 0:
-            self.start = [array.copy() for array in arrays]
-        else:
-            for array, start in zip(arrays, self.start, strict=True):
-                array[...] = _near(start, point, rng)
-        return bool(np.isfinite(self.core.evaluate(self.x, self.t, True)[0]))
-
-    def check(self, rtol, rng, point):
-        replay = self.core.rng  # every evaluation draws what the analytic gradient drew
-        *_, dx = self.core.gradient(self.x, self.t, True, True)
-        analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
-        floor = rounding_floor([dx, *analytic.values()])
-        for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
-            last = which == len(self.params)
-            gradient = dx if last else analytic[name]
-            entry = Entry(name, array.shape, self.net.dtype)
-            entry.point = point
-            if _has_form(entry, gradient, array) and array.size:
-                slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
-                judge(entry, slope, gradient, self.most, rtol, rng, floor)
-            yield entry

@@ -1,0 +1,55 @@
+"""A badak ``Net`` as a subject of ``gradcheck``: evaluated in C."""
+
+import numpy as np
+
+from ._judge import judge, rounding_floor
+from ._slope import NetSlope
+from ._subjects import CHOSEN, has_form, near
+from .report import Entry
+
+CHOSEN_IN_C = 256  # elements looked at one by one in large arrays, where C runs for each evaluation
+
+
+class NetSubject:
+    """A badak Net: a float64 net of the same architecture and parameters, evaluated in C."""
+
+    def __init__(self, net, inputs, seed):
+        if len(inputs) != 2:
+            raise TypeError("a Net is checked with gradcheck(net, x, t)")
+        self.net = net
+        self.seed = seed
+        self.core = net._float64_twin()
+        self.params = dict(self.core.arrays("params"))
+        self.x, self.t = self.core.prepare(*inputs, True)
+        self.x = np.array(self.x, dtype=np.float64)
+        self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
+        macs = sum(step["macs"] for step in self.core.steps()) * len(self.x)
+        # about a second for the whole check: some 30 evaluations an element, 4e9 multiply-adds a second
+        self.most = int(np.clip(4e9 / (30 * (macs + 1) * (len(self.params) + 1)), CHOSEN, CHOSEN_IN_C))
+
+    def conduct(self):
+        return []
+
+    def go_to(self, point, rng):
+        arrays = [self.x, *self.params.values()]
+        if point == 0:
+            self.start = [array.copy() for array in arrays]
+        else:
+            for array, start in zip(arrays, self.start, strict=True):
+                array[...] = near(start, point, rng)
+        return bool(np.isfinite(self.core.evaluate(self.x, self.t, True)[0]))
+
+    def check(self, rtol, rng, point):
+        replay = self.core.rng  # every evaluation draws what the analytic gradient drew
+        *_, dx = self.core.gradient(self.x, self.t, True, True)
+        analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
+        floor = rounding_floor([dx, *analytic.values()])
+        for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
+            last = which == len(self.params)
+            gradient = dx if last else analytic[name]
+            entry = Entry(name, array.shape, self.net.dtype)
+            entry.point = point
+            if has_form(entry, gradient, array) and array.size:
+                slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
+                judge(entry, slope, gradient, self.most, rtol, rng, floor)
+            yield entry

@@ -78,5 +78,6 @@ extern PyMethodDef function_methods[];               /* function_methods.c */
 PyObject *describe_kinds(PyObject *module, PyObject *unused);   /* layer_type.c */
 PyObject *numerical_gradient(PyObject *module, PyObject *args); /* gradcheck.c */
 PyObject *derivative(PyObject *module, PyObject *args);
+PyObject *one_sided(PyObject *module, PyObject *args);
 
 #endif

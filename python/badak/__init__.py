@@ -57,7 +57,7 @@ _LATER = {
     "load_mnist": ".dataset",
     "load_idx": ".dataset",
     "gradcheck": "._gradcheck",
-    "derivative": "._gradcheck",
+    "derivative": "._derivative",
     "GradientReport": ".report",
     "load_pickle": ".weights",
     "Trainer": ".trainer",

@@ -568,11 +568,8 @@ def test_graph_of_a_net():
     found = parts(plot.graph(dense_net(), backward=True))
     assert found[_svg.VALUE] == ["(N, 2)", "(N, 8)", "(N, 8)", "(N, 3)", "one number"]
     assert found[_svg.GRADIENT] == ["(N, 2)", "(N, 8)", "(N, 8)", "(N, 3)", "1"]
-    assert [
-        text for text in found[_svg.INK] if text
-    ] == "x Affine W1 b1,Tanh,Affine,W2 b2,SoftmaxWithLoss,loss".replace("x ", "x,").replace(
-        "Affine W1", "Affine,W1"
-    ).split(",")
+    names = [text for text in found[_svg.INK] if text]
+    assert names == ["x", "Affine", "W1 b1", "Tanh", "Affine", "W2 b2", "SoftmaxWithLoss", "loss"]
 
 
 def test_graph_of_a_residual_is_a_branch():

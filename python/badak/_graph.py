@@ -1,5 +1,7 @@
-"""Computational graphs (book: section 5.1): of a formula, by calling it with numbers that write down what happens to
-them, and of layers. What ``badak.plot.graph`` draws."""
+"""Computational graphs (book: section 5.1), of a formula and of layers: what ``badak.plot.graph`` draws.
+
+A formula is called with numbers that write down what happens to them.
+"""
 
 import inspect
 import numbers
@@ -191,7 +193,8 @@ def _in_order(end):
 
 class _Formula:
     """Where everything is. Rows: inputs in the order of reading, an operation in the middle of its inputs. Columns: as
-    far left as its inputs allow. What is used again goes on a row of its own, so that no line crosses a box."""
+    far left as its inputs allow. What is used again goes on a row of its own, so that no line crosses a box.
+    """
 
     def __init__(self, order, end, backward, output):
         self.order, self.end, self.backward, self.output = order, end, backward, output
@@ -358,16 +361,14 @@ class _Chain:
 
     def picture(self, output):
         text = self._text(self.first)
-        x, y, widest = 20.0, None, 0.0
-        height = 0
-        lines = self._lines()
-        for i, line in enumerate(lines):
-            y = height + 30 + max(self._rise(layer) for layer in line)
+        x, before, widest, height = 20.0, 0, 0.0, 0
+        for i, line in enumerate(self._lines()):
+            top = height + 30
+            y = top + max(self._rise(layer) for layer in line)
             if i == 0:
                 self.body += write(12, y + 5, "x", anchor="middle")
             else:
-                back = y - 30 - max(self._rise(layer) for layer in line)
-                self.body += f'<path d="M{x:.1f} {before}h14V{back}H8V{y}H20" {STROKE}/>'
+                self.body += f'<path d="M{x:.1f} {before}h14V{top - 30}H8V{y}H20" {STROKE}/>'
             widest = max(widest, x + 22)
             x = 20.0
             for layer in line:

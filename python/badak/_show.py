@@ -137,7 +137,8 @@ class Shown:
         (_, formula), *sources = self._parts()
         panes = "".join(
             f'<div style="flex: 1 1 30em; min-width: 0"><b>{escape(title)}</b>'
-            f'<pre style="max-height: 34em; overflow: auto; font-size: 85%; line-height: 1.35">{escape(text)}</pre></div>'
+            f'<pre style="max-height: 34em; overflow: auto; font-size: 85%; line-height: 1.35">{escape(text)}</pre>'
+            "</div>"
             for title, text in sources
         )
         return (

@@ -118,8 +118,8 @@ def filters(what, *, name=None, size=None, columns=None, axes=None, **kwargs):
     Parameters
     ----------
     what : array, layer, Net or network in the book's style
-        Filters (N, c, h, w), a tile for each; where c > 1 a column for each filter and a row for each
-        channel, 16 of them at most. Or a matrix (h * w, units) of an Affine layer, a tile for each unit. Of a network, its first weights.
+        Filters (N, c, h, w): a tile for each; where c > 1 a column for each filter and a row for each channel, 16 of
+        them at most. Or a matrix (h * w, units) of an Affine layer: a tile for each unit. Of a network: its first.
     name : str or None
         Which weights of a network: "W2".
     size : (h, w) or None
@@ -380,8 +380,8 @@ def decision_boundary(f, x=None, t=None, *, xlim=None, ylim=None, resolution=200
     Parameters
     ----------
     f : network with ``predict``, ``Neuron``, or function
-        A function takes two arrays x1, x2, as ``AND`` does, or points (N, 2). Answers are labels (N,), scores (N, C), or
-        one number for each point, compared with `threshold`.
+        A function takes two arrays x1, x2, as ``AND`` does, or points (N, 2). Answers are labels (N,), scores (N, C),
+        or one number for each point, compared with `threshold`.
     x : (N, 2) array or None
         Samples. Without samples and limits: the corners (0, 0) to (1, 1), marked by what f answers there.
     t : (N,) labels or None
@@ -457,11 +457,8 @@ def _classifier(f, threshold):
     """A function from points (N, 2) to labels (N,)."""
 
     def answer(points):
-        if not hasattr(f, "predict") and _takes(f) == 2:
-            values = f(points[:, 0], points[:, 1])
-        else:
-            values = _scores(f, points)
-        values = np.asarray(values)
+        two = not hasattr(f, "predict") and _takes(f) == 2
+        values = np.asarray(f(points[:, 0], points[:, 1]) if two else _scores(f, points))
         if values.shape not in ((len(points),), (len(points), 1)) and (values.ndim != 2 or len(values) != len(points)):
             raise ValueError(f"f gave an array of shape {values.shape} for {len(points)} points")
         if values.ndim == 2 and values.shape[1] > 1:
@@ -665,7 +662,8 @@ def compare(results, *, what=None, axes=None):
     Parameters
     ----------
     results : dict by name
-        Of ``History``, of ``Trainer``, or of lists of numbers: curves in one picture. Of ``GradientReport``: a panel each.
+        Of ``History``, of ``Trainer``, or of lists of numbers: curves in one picture. Of ``GradientReport``: a panel
+        each.
     what : str or None
         Of histories: one of "loss", "accuracy", "val_loss", "val_accuracy". None: the loss, and beside it the accuracy,
         on the validation data where there are any.

@@ -60,6 +60,8 @@ _LATER = {
     "derivative": "._gradcheck",
     "GradientReport": ".report",
     "load_pickle": ".weights",
+    "plot": ".plot",
+    "show": "._show",
     "Trainer": ".trainer",
     "trainer": ".trainer",
     "MultiLayerNet": ".multi_layer_net",

@@ -447,25 +447,27 @@ class BatchNormalization(Layer):
         super().__init__({"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel"))
 
     def _sizes(self, gamma, beta):
+        for name, array in (("gamma", gamma), ("beta", beta)):
+            if _is_number(array):
+                _check_real(array, name)
+            else:
+                _core.check_parameter(array, name)
         return {}
 
     def forward(self, x, train_flg=True):
         """The normalised x; in training by the batch's own statistics, which the running ones then follow."""
-        shape = np.shape(x)  # x itself is the core's to read: it refuses what asarray would let pass
-        before = self._params
-        gamma, beta = self._arrays()
-        d = math.prod(shape[1:2] if self._hyper["per_channel"] else shape[1:])
-        try:
-            if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
-                self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
-            dtype = self.gamma.dtype
-            mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
-            var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
-            out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
-        except BaseException:
-            self._set_params(before)
-            raise
-        self.running_mean, self.running_var = mean, var
+        x = _core.real_array(x)
+        d = math.prod(x.shape[1:2] if self._hyper["per_channel"] else x.shape[1:])
+        params, numbers = self._params, _is_number(self._arrays()[0])
+        if numbers:  # they become arrays, once there is an x to tell how many
+            params = {name: np.full(d, float(value)) for name, value in params.items()}
+        dtype = params["gamma"].dtype
+        mean, var = (
+            np.zeros(d, dtype) if value is None else np.array(_core.real_array(value, name), dtype)
+            for name, value in (("running_mean", self.running_mean), ("running_var", self.running_var))
+        )
+        out, saved = self.core.forward((x,), tuple(params.values()), None, bool(train_flg), (mean, var), None)
+        self._saved, self._params, self.running_mean, self.running_var = saved, params, mean, var
         return out
 
 
@@ -498,7 +500,8 @@ class Dropout(Layer):
 
     def forward(self, x, train_flg=True):
         """The thinned x in training; else x times 1 - ratio (the book's way) or x itself (inverted)."""
-        draws = np.random.rand(*np.shape(x)) if train_flg else None
+        x = _core.real_array(x, "x", 1)  # nothing is drawn for what cannot be used
+        draws = np.random.rand(*x.shape) if train_flg else None
         out = self._forward((x,), training=bool(train_flg), draws=draws)
         if train_flg:
             self.mask = draws > self.dropout_ratio

@@ -60,6 +60,7 @@ _LATER = {
     "derivative": "._gradcheck",
     "GradientReport": ".report",
     "load_pickle": ".weights",
+    "pretrained": ".weights",
     "Trainer": ".trainer",
     "trainer": ".trainer",
     "MultiLayerNet": ".multi_layer_net",

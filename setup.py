@@ -50,6 +50,6 @@ setup(
     ext_modules=[core],
     packages=find_packages("python") + list(TEXTS),
     package_dir={"": "python"} | {name: path for name, (path, _) in TEXTS.items()},
-    package_data={"badak": ["*.pyi", "py.typed", "dataset/files/*"]}
+    package_data={"badak": ["*.pyi", "py.typed", "dataset/files/*", "weight_files/*.npz"]}
     | {name: files for name, (_, files) in TEXTS.items()},
 )

@@ -9,6 +9,9 @@ import math
 import numpy as np
 
 from . import _core
+from . import functions as _functions
+from .functions import *  # noqa: F403  (the book's module hands on those, np among them, and im2col and col2im)
+from .util import col2im, im2col
 
 __all__ = [
     "AddLayer",
@@ -28,14 +31,19 @@ __all__ = [
     "Softmax",
     "SoftmaxWithLoss",
     "Tanh",
-    "np",  # the book's module hands it on
+    "col2im",
+    "im2col",
+    *_functions.__all__,
 ]
 
 _KINDS = _core.layer_kinds()
 
 
 class Parameter:
-    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked."""
+    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked.
+
+    The dtypes of a layer's parameters have to be one only when it runs, so that all can be assigned, one by one.
+    """
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -82,6 +90,10 @@ class Layer:
         self._saved = None
         self._params = self._grads = {}
         self._set_params(params or {})
+        arrays = {name: array for name, array in self._params.items() if isinstance(array, np.ndarray) and array.ndim}
+        if len({array.dtype for array in arrays.values()}) > 1:
+            types = ", but ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
+            raise TypeError(f"{types}: give both in one type")
 
     # -- parameters ---------------------------------------------------------------------------
 
@@ -734,8 +746,6 @@ def _check_weight_and_bias(W, b, form, units_axis):
     units = (W.shape[units_axis],)
     if b.shape != units:
         raise ValueError(f"b has shape {b.shape}, expected {units} for W of shape {W.shape}")
-    if b.dtype != W.dtype:
-        raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
 
 
 def _pair(value, name):

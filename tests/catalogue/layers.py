@@ -143,7 +143,7 @@ def a_layer_without_arrays_says_what_is_missing(world):
     [
         ("W", None, TypeError, "W must be a float32 or float64 NumPy array, got NoneType"),
         ("W", np.ones((4, 6)), ValueError, r"b has shape \(5,\), expected \(6,\)"),
-        ("W", np.ones((4, 5), np.float32), TypeError, "W is float32, but b is float64"),
+        ("W", np.ones((4, 5), np.float16), TypeError, "W has dtype float16"),
         ("W", np.ones(5), ValueError, "W has 1 dimensions"),
         ("b", np.ones(4), ValueError, r"b has shape \(4,\), expected \(5,\)"),
         ("b", None, TypeError, r"\bb must be"),

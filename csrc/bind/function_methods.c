@@ -58,10 +58,21 @@ static PyObject *apply(PyObject *module, PyObject *args)
     return out ? PyArray_Return(out) : NULL;
 }
 
-static PyObject *real_array(PyObject *module, PyObject *object)
+/* The intake for Python code: an array of real numbers, with at least `min_ndim` dimensions where that is said. */
+static PyObject *real_array(PyObject *module, PyObject *args)
 {
+    PyObject *object;
+    const char *name = "x";
+    int min_ndim = -1;
+    bd_shape shape;
+
     (void)module;
-    return (PyObject *)intake(object, "x", ANY_FLOAT);
+    if (!PyArg_ParseTuple(args, "O|si:real_array", &object, &name, &min_ndim))
+        return NULL;
+    PyArrayObject *x = intake(object, name, ANY_FLOAT);
+    if (x && min_ndim >= 0 && shape_of(x, name, min_ndim, &shape))
+        Py_CLEAR(x);
+    return (PyObject *)x;
 }
 
 static PyObject *softmax(PyObject *module, PyObject *object)
@@ -92,7 +103,7 @@ static int parse_window(bd_window *window, const bd_shape *x, PyObject *const si
 {
     static const char *const name[4] = {"filter_h", "filter_w", "stride", "pad"};
     int64_t *to[4] = {&window->fh, &window->fw, &window->stride, &window->pad};
-    bd_detail detail;
+    bd_detail detail = {.what = "the images"};
 
     window->dilation = 1;
     for (int i = 0; i < 4; i++) {
@@ -154,6 +165,8 @@ static PyObject *col2im(PyObject *module, PyObject *args)
     for (int i = 0; i < 4; i++)
         if (parse_int(PyTuple_GET_ITEM(input_shape, i), "a size in input_shape", &shape.dim[i]))
             return NULL;
+        else if (shape.dim[i] < 0)
+            return PyErr_Format(PyExc_ValueError, "input_shape = %R: no size can be negative", input_shape);
     PyArrayObject *col = intake(object, "col", ANY_FLOAT);
     if (!col || parse_window(&window, &shape, sizes))
         goto done;
@@ -446,8 +459,9 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
 
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
-    {"real_array", real_array, METH_O,
-     "real_array(x, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it holds real numbers."},
+    {"real_array", real_array, METH_VARARGS,
+     "real_array(x, name='x', min_ndim=-1, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it "
+     "holds real numbers."},
     {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
     {"im2col", im2col, METH_VARARGS, "im2col(x, filter_h, filter_w, stride, pad, /)\n--\n\nWindows of images as rows."},
     {"col2im", col2im, METH_VARARGS,

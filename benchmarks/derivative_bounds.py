@@ -22,14 +22,28 @@ def smooth():
         ("exp ax", lambda x, a: exp(a * x), lambda x, a: a * exp(a * x), near),
         ("tanh ax", lambda x, a: np.tanh(a * x), lambda x, a: a / np.cosh(a * x) ** 2, near),
         ("x^3 - ax", lambda x, a: x**3 - a * x, lambda x, a: 3 * x**2 - a, near),
-        ("1 / (1 + a^2 x^2)", lambda x, a: 1 / (1 + a * a * x * x), lambda x, a: -2 * a * a * x / (1 + (a * x) ** 2) ** 2, near),
+        (
+            "1 / (1 + a^2 x^2)",
+            lambda x, a: 1 / (1 + a * a * x * x),
+            lambda x, a: -2 * a * a * x / (1 + (a * x) ** 2) ** 2,
+            near,
+        ),
         ("log(x^2 + a^2 + 1)", lambda x, a: np.log(x * x + a * a + 1), lambda x, a: 2 * x / (x * x + a * a + 1), near),
-        ("sqrt(x^2 + 1) cos a", lambda x, a: np.sqrt(x * x + 1) * cos(a), lambda x, a: x / np.sqrt(x * x + 1) * cos(a), near),
-        ("exp(-x^2) sin ax", lambda x, a: exp(-x * x) * sin(a * x),
-         lambda x, a: exp(-x * x) * (a * cos(a * x) - 2 * x * sin(a * x)), near),
+        (
+            "sqrt(x^2 + 1) cos a",
+            lambda x, a: np.sqrt(x * x + 1) * cos(a),
+            lambda x, a: x / np.sqrt(x * x + 1) * cos(a),
+            near,
+        ),
+        (
+            "exp(-x^2) sin ax",
+            lambda x, a: exp(-x * x) * sin(a * x),
+            lambda x, a: exp(-x * x) * (a * cos(a * x) - 2 * x * sin(a * x)),
+            near,
+        ),
         ("1e6 + sin ax", lambda x, a: 1e6 + sin(a * x), lambda x, a: a * cos(a * x), near),
         ("1e-9 sin ax", lambda x, a: 1e-9 * sin(a * x), lambda x, a: 1e-9 * a * cos(a * x), near),
-    ]  # fmt: skip
+    ]
 
 
 def f32(y):
@@ -48,22 +62,57 @@ def nasty():
     tiny = 10 ** random.uniform(-300, -6, 60)
     cases = [
         ("sin(1e4 x)", lambda x: np.sin(1e4 * x), lambda x: 1e4 * np.cos(1e4 * x), xs),
-        ("x + sin(2 pi 640 x) / 1e3", lambda x: x + np.sin(2 * np.pi * 640 * x) / 1e3, lambda x: 1 + 1.28 * np.pi * np.cos(2 * np.pi * 640 * x), xs),
-        ("x + sin(2 pi 3200 x)", lambda x: x + np.sin(2 * np.pi * 3200 * x), lambda x: 1 + 6400 * np.pi * np.cos(2 * np.pi * 3200 * x), xs),
+        (
+            "x + sin(2 pi 640 x) / 1e3",
+            lambda x: x + np.sin(2 * np.pi * 640 * x) / 1e3,
+            lambda x: 1 + 1.28 * np.pi * np.cos(2 * np.pi * 640 * x),
+            xs,
+        ),
+        (
+            "x + sin(2 pi 3200 x)",
+            lambda x: x + np.sin(2 * np.pi * 3200 * x),
+            lambda x: 1 + 6400 * np.pi * np.cos(2 * np.pi * 3200 * x),
+            xs,
+        ),
         ("exp(50 x)", lambda x: np.exp(50 * x), lambda x: 50 * np.exp(50 * x), xs),
         ("cbrt near 0", np.cbrt, lambda x: np.cbrt(x) / (3 * x), np.concatenate([d, -d])),
         ("sqrt near 0", np.sqrt, lambda x: 0.5 / np.sqrt(x), d),
         ("log near 0", np.log, lambda x: 1 / x, tiny),
         ("x log x near 0", lambda x: x * np.log(x), lambda x: np.log(x) + 1, d),
-        ("1 / (x - 1e-3)", lambda x: 1 / (x - 1e-3), lambda x: -1 / (x - 1e-3) ** 2, np.concatenate([[0.0], d[d < 9e-4], -d, xs])),
+        (
+            "1 / (x - 1e-3)",
+            lambda x: 1 / (x - 1e-3),
+            lambda x: -1 / (x - 1e-3) ** 2,
+            np.concatenate([[0.0], d[d < 9e-4], -d, xs]),
+        ),
         ("1e8 + sin x", lambda x: 1e8 + np.sin(x), np.cos, xs),
         ("(1e10 + sin x) - 1e10", lambda x: (1e10 + np.sin(x)) - 1e10, np.cos, xs),
         ("(x^2 + 1e6) - (1e6 + x)", lambda x: (x * x + 1e6) - (1e6 + x), lambda x: 2 * x - 1, xs),
-        ("relu(x - 1) + x, kink at d", lambda x: relu(x - 1) + x, lambda x: 1.0 + (x > 1), np.concatenate([1 + d, 1 - d])),
+        (
+            "relu(x - 1) + x, kink at d",
+            lambda x: relu(x - 1) + x,
+            lambda x: 1.0 + (x > 1),
+            np.concatenate([1 + d, 1 - d]),
+        ),
         ("relu(x), kink at d", relu, lambda x: float(x > 0), np.concatenate([d, -d])),
-        ("x^2 + |x| / 10, kink at d", lambda x: x * x + abs(x) / 10, lambda x: 2 * x + np.sign(x) / 10, np.concatenate([d, -d])),
-        ("x + clip(x, -1e-9, 1e-9)", lambda x: x + min(max(x, -1e-9), 1e-9), lambda x: 1.0 + (abs(x) < 1e-9), np.concatenate([d, [0.0]])),
-        ("x + clip(x, -1e-7, 1e-7)", lambda x: x + min(max(x, -1e-7), 1e-7), lambda x: 1.0 + (abs(x) < 1e-7), np.concatenate([d, [0.0]])),
+        (
+            "x^2 + |x| / 10, kink at d",
+            lambda x: x * x + abs(x) / 10,
+            lambda x: 2 * x + np.sign(x) / 10,
+            np.concatenate([d, -d]),
+        ),
+        (
+            "x + clip(x, -1e-9, 1e-9)",
+            lambda x: x + min(max(x, -1e-9), 1e-9),
+            lambda x: 1.0 + (abs(x) < 1e-9),
+            np.concatenate([d, [0.0]]),
+        ),
+        (
+            "x + clip(x, -1e-7, 1e-7)",
+            lambda x: x + min(max(x, -1e-7), 1e-7),
+            lambda x: 1.0 + (abs(x) < 1e-7),
+            np.concatenate([d, [0.0]]),
+        ),
         ("sin x + step(x), jump at d", lambda x: np.sin(x) + step(x), np.cos, np.concatenate([d, -d])),
         ("sin x + 1e-6 step(x), jump at d", lambda x: np.sin(x) + 1e-6 * step(x), np.cos, np.concatenate([d, -d])),
         ("floor(8 x)", lambda x: float(np.floor(8 * x)), lambda x: 0.0, xs),
@@ -84,9 +133,14 @@ def nasty():
         ("noise alone", lambda x: noise.normal(), lambda x: 0.0, xs),
         ("0.1, noise 1e-12", lambda x: 0.1 + 1e-12 * noise.normal(), lambda x: 0.0, xs),
         ("constants", lambda x: 3.7, lambda x: 0.0, xs),
-        ("sum of 1000 cosines", lambda x: float(np.cos(np.arange(1000) * x).sum()), lambda x: float(-(np.arange(1000) * np.sin(np.arange(1000) * x)).sum()), xs),
+        (
+            "sum of 1000 cosines",
+            lambda x: float(np.cos(np.arange(1000) * x).sum()),
+            lambda x: float(-(np.arange(1000) * np.sin(np.arange(1000) * x)).sum()),
+            xs,
+        ),
         ("x^2 at 0, cos at 0", lambda x: x * x + np.cos(x), lambda x: 0.0, [0.0]),
-    ]  # fmt: skip
+    ]
     return cases
 
 
@@ -136,7 +190,18 @@ def main():
     print(row.format("", "n", "hold", "PASS", "wrong", "bound/error", "digits", "evals"))
 
     def show(name, m):
-        print(row.format(name, m["n"], f"{m['kept']:.3f}", m["passed"], m["wrong"], f"{m['loose']:.1f}", f"{m['digits']:.1f}", f"{m['evaluations']:.0f}"))  # fmt: skip
+        print(
+            row.format(
+                name,
+                m["n"],
+                f"{m['kept']:.3f}",
+                m["passed"],
+                m["wrong"],
+                f"{m['loose']:.1f}",
+                f"{m['digits']:.1f}",
+                f"{m['evaluations']:.0f}",
+            )
+        )
 
     show("smooth, random", measure(smooth_calls(1000)))
     for name, calls in nasty_calls():

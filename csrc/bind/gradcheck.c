@@ -294,14 +294,15 @@ PyObject *net_derivatives(PyObject *object, PyObject *args)
     PyArrayObject *directions, *results = NULL;
     bd_ladder_options options = {0};
     moving m = {0};
-    int which, both_sides = 0;
+    int which, both_sides = 0, frozen = 0;
     bool done = false;
 
-    if (!PyArg_ParseTuple(args, "iO!OOdd|dp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
-                          &options.h, &options.coarsest, &both_sides) ||
+    if (!PyArg_ParseTuple(args, "iO!OOdd|dpp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
+                          &options.h, &options.coarsest, &both_sides, &frozen) ||
         !enter(self))
         return NULL;
     options.both_sides = both_sides;
+    options.frozen = frozen;
     if (begin_moving(&m, self, which, directions, x, t))
         goto done;
     const npy_intp columns = options.h != 0 ? 1 : RESULT_COLUMNS;

@@ -102,6 +102,7 @@ struct bd_stack {
     call nudge, spread; /* for one sample */
     bool whole;         /* copies are made by the layer itself, all rows of them */
     bool watches;       /* branches are compared */
+    bool frozen;        /* and kept */
 };
 
 /* ---------------------------------------------------------------- typed work */
@@ -502,8 +503,10 @@ static bool move_in_sample(bd_stack *s, int copy, bd_size element, const void *s
             link->one.io.draws = s->draws[link->step] + sample * s->step[link->step].form.draws + from;
         run_call(s, &link->one, link->step, s->part[at], NULL, s->part[!at]);
         if (layer->kind->branch[s->dtype] && s->watches) {
+            if (!s->frozen)
+                link->one.io.out = NULL;
             const bd_branch branch = layer->kind->branch[s->dtype](layer, &link->one.io, before);
-            if (branch != BD_SAME_BRANCH)
+            if (branch != BD_SAME_BRANCH && !s->frozen)
                 note_branch(s, copy, branch);
         }
         value = s->step[link->step].out;
@@ -604,9 +607,11 @@ static void compare_branches(bd_stack *s, int i)
         if (s->branch[s->row_copy[r]] == BD_CROSSED)
             continue;
         one.io.x[0] = row_of(s, s->rows, step->in[0], r);
-        note_branch(s, s->row_copy[r],
-                    step->layer.kind->branch[s->dtype](&step->layer, &one.io,
-                                                       row_of(s, s->base, step->in[0], s->row_sample[r])));
+        one.io.out = s->frozen ? row_of(s, s->rows, step->out, r) : NULL;
+        const bd_branch branch = step->layer.kind->branch[s->dtype](&step->layer, &one.io,
+                                                                    row_of(s, s->base, step->in[0], s->row_sample[r]));
+        if (!s->frozen)
+            note_branch(s, s->row_copy[r], branch);
     }
 }
 
@@ -748,6 +753,7 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
     if (which != s->which)
         aim(s, which);
     s->watches = options->h == 0;
+    s->frozen = options->frozen;
     while (next < count || lanes) {
         for (; lanes < LANES && next < count; lanes++, next++) {
             of_lane[lanes] = next;

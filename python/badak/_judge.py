@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._slope import FLOAT64_EPS
+from ._slope import FLOAT64_EPS, KINK
 
 EXHAUSTIVE = 512  # arrays up to this size are checked element by element
 DIRECTIONS = 3
@@ -72,7 +72,7 @@ def judge(entry, slope, analytic, most, rtol, rng, floor):
     entry.checked = len(indices)
     entry.pairs = np.column_stack([flat[indices], found[:, :2]])
     kinks, wrong, unresolved = [], [], []
-    for index, (n, u, step, left, right, *_) in zip(indices, found, strict=True):
+    for index, (n, u, step, left, right, _, kind) in zip(indices, found, strict=True):
         a = flat[index]
         agrees = np.isfinite(u) and _agrees(a, n, u, rtol, floor)
         # symmetric differences across a kink agree with the mean of its slopes
@@ -81,6 +81,11 @@ def judge(entry, slope, analytic, most, rtol, rng, floor):
             if not _resolved(a, n, u, floor):
                 unresolved.append(index)
             continue
+        if kind == KINK and hasattr(slope, "frozen_elements"):  # the branch that was taken is known
+            frozen, error, *_ = slope.frozen_elements([index], rtol)[0]
+            if _agrees(a, frozen, error, rtol, floor):
+                kinks.append((index, (float(left), float(right))))
+                continue
         kink, sides = _is_kink(slope, index, abs(float(slope.array.reshape(-1)[index])), a, rtol)
         if kink:
             kinks.append((index, sides))

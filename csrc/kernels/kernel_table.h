@@ -38,7 +38,7 @@ typedef struct {
                                    bd_size f);
     void (*convolve_back_sparse)(real *dx, const REAL(bd_nonzero) * list, const real *w, const bd_window *s);
     /* One image again, but padding is only meant. out (oh, ow, c) = the first of the largest, or the mean, of each
-     * window of x; relu: max(out, 0). dx (h, w, c) += dout where the largest was, or everywhere its share; relu: where
+     * window of x; relu: max(out, 0). dx (h, w, c) = dout where the largest was, or everywhere its share; relu: where
      * x > 0. Pools as such ignore s->dilation. */
     void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
     void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);

@@ -977,7 +977,7 @@ NET_ROWS = [
         "the same object",
     ),
     ("a class", lambda: net([bd.Affine(units=3), bd.Relu]), TypeError, r"layer 2 is the class Relu: write Relu\(...\)"),
-    ("AddLayer", lambda: net([bd.AddLayer()]), TypeError, "layer 1 must be a badak layer, got AddLayer"),
+    ("AddLayer", lambda: net([bd.AddLayer()]), TypeError, r"forward\(\) missing .* 'y'"),
     (
         "a loss inside",
         lambda: net([bd.Relu(), bd.IdentityWithLoss()]),
@@ -1307,7 +1307,7 @@ LAYER_ROWS = [
     ("Residual(None)", lambda: bd.Residual(None), TypeError, ""),
     ("Residual([])", lambda: bd.Residual([]), ValueError, "at least one layer"),
     ("Residual([None])", lambda: bd.Residual([None]), TypeError, "Residual takes badak layers, got NoneType"),
-    ("Residual([class])", lambda: bd.Residual([bd.Relu]), TypeError, "Residual takes badak layers, got type"),
+    ("Residual([class])", lambda: bd.Residual([bd.Relu]), TypeError, "Residual takes badak layers, got the class Relu"),
     ("Residual(layer)", lambda: bd.Residual(bd.Relu()), TypeError, ""),
     ("Residual(str)", lambda: bd.Residual("abc"), TypeError, "Residual takes badak layers, got str"),
     ("Residual of one twice", lambda: bd.Residual([LONELY, LONELY]), ValueError, "same"),

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import FormatError
 from .functions import softmax
 from .gradient import numerical_gradient
-from .layers import Affine, BatchNormalization, Convolution, Dropout, Layer, Pooling, Relu, Sigmoid, SoftmaxWithLoss
+from .layers import Affine, BatchNormalization, Convolution, CoreLayer, Dropout, Pooling, Relu, Sigmoid, SoftmaxWithLoss
 
 __all__ = ["DeepConvNet", "SimpleConvNet", "TwoLayerNet"]
 
@@ -198,7 +198,7 @@ class BookNetwork:
             arrays.setdefault(key, {})[attribute] = self.params[name]
         for key, own in arrays.items():
             layer = self.layers[key]
-            if isinstance(layer, Layer):
+            if isinstance(layer, CoreLayer):
                 layer._set_params(own)  # both at once: one by one their dtypes might differ
             else:
                 vars(layer).update(own)

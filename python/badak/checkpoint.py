@@ -1,10 +1,10 @@
 """A net in a file: safetensors, with all that training needs to go on as if it had never stopped.
 
-The format (https://github.com/huggingface/safetensors): 8 bytes, the length of the header; the header, JSON; the numbers
-of all tensors. Other programs find the parameters there by their names, ``W1`` and so on; ``buffers.*`` and
-``optimizer.*`` follow. What makes it a net is text in the header's ``__metadata__``: architecture, optimiser, generator,
-and the SHA-256 of the whole file with this digest's own place filled with zeros. So every flipped bit is found. A checksum
-is no signature: it tells damage, not who wrote the file. Nothing in a file is ever executed.
+The format (https://github.com/huggingface/safetensors): 8 bytes, the length of the header; the header, JSON; the
+numbers of all tensors. Other programs find the parameters there by their names, ``W1`` and so on; ``buffers.*`` and
+``optimizer.*`` follow. What makes it a net is text in the header's ``__metadata__``: architecture, optimiser,
+generator, and the SHA-256 of the whole file with this digest's own place filled with zeros. So every flipped bit is
+found. A checksum is no signature: it tells damage, not who wrote the file. Nothing in a file is ever executed.
 """
 
 import contextlib
@@ -291,6 +291,8 @@ def _read(file, size, custom):
     raw = file.read(header_size)
     header = _parse(raw)
     metadata, tensors = _checked_header(header, size - 8 - header_size)
+    if _header(metadata, tensors)[0] != raw:
+        raise FormatError("its header is not word for word as Net.save writes it")
 
     digest = hashlib.sha256(length + raw.replace(metadata["sha256"].encode(), ZEROS.encode()))
     while piece := file.read(CHUNK):
@@ -306,9 +308,9 @@ def _read(file, size, custom):
     if again.hexdigest() != metadata["sha256"]:
         raise ChecksumError("it changed while it was read")
     squares = {"Adam": "v", "AdaGrad": "h", "RMSprop": "h"}
-    if optimizer is not None and optimizer.kind in squares:
-        if any((array < 0).any() for array in optimizer.state[squares[optimizer.kind]].values()):
-            raise FormatError(f"the squares that {optimizer.kind} sums are negative")
+    sums = optimizer.state[squares[optimizer.kind]] if optimizer is not None and optimizer.kind in squares else {}
+    if any((array < 0).any() for array in sums.values()):
+        raise FormatError(f"the squares that {optimizer.kind} sums are negative")
     net._core.rng = generator
     return net
 
@@ -331,7 +333,7 @@ def _parse(raw):
 
 
 def _checked_header(header, data_size):
-    """(metadata, {name: (dtype, shape)}), if it is word for word the header that we would write."""
+    """(metadata, {name: (dtype, shape)}), if the header has the form of ours and the tensors fill the rest."""
     metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or metadata.get("format") != "badak":
         raise FormatError("it was not written by Net.save: the metadata of a badak net are missing")

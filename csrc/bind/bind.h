@@ -87,6 +87,8 @@ int hold_own(const bd_net *net);
 /* After it: the new values into them. Cannot fail; the GIL must have been held since hold_own. */
 void write_back_own(const bd_net *net);
 
-PyObject *describe_kinds(PyObject *module, PyObject *unused); /* layer_type.c */
+PyObject *describe_kinds(PyObject *module, PyObject *unused);   /* layer_type.c */
+PyObject *numerical_gradient(PyObject *module, PyObject *args); /* gradcheck.c */
+PyObject *derivative(PyObject *module, PyObject *args);
 
 #endif

@@ -342,7 +342,7 @@ PyObject *net_derivatives(PyObject *object, PyObject *args)
             restore(&call.probe);
             write_result(row + i * RESULT_COLUMNS, &r);
         }
-        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
+        Py_END_ALLOW_THREADS failed = PyErr_Occurred() || PyErr_CheckSignals(); /* a Python layer may raise */
     }
 done:
     leave(self);
@@ -386,5 +386,7 @@ PyObject *net_losses_along(PyObject *object, PyObject *args)
     restore(&call.probe);
     Py_END_ALLOW_THREADS done : leave(self);
     end_probe(&call);
+    if (PyErr_Occurred()) /* a Python layer may raise */
+        Py_CLEAR(losses);
     return (PyObject *)losses;
 }

@@ -394,29 +394,78 @@ double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
 
+/* Which of its branches (the sides of a ReLU, the winners of a pool) f took, compared with h = 0. */
+typedef enum {
+    BD_UNTOLD,      /* nobody looked */
+    BD_UNMOVED,     /* nothing on the way to the result moved */
+    BD_SAME_BRANCH, /* the same */
+    BD_LEFT_TIE,    /* others, but only where h = 0 lies on the border */
+    BD_CROSSED,     /* others */
+} bd_branch;
+
 /* A function at a step h along one direction. */
 typedef struct {
-    double value;
+    long double value;
     double moved; /* how far the step really went, once it was rounded to the grid of floats */
     double noise; /* a bound on the rounding error in value, as far as its change from h = 0 is concerned */
+    bd_branch branch;
 } bd_sample;
 
-/* Takes a sample at h; false stops everything (the callee knows why). */
+/* Takes a sample at h; false stops everything (the callee knows why). Branches not set are BD_UNTOLD. */
 typedef bool (*bd_probe)(void *context, double h, bd_sample *sample);
+
+typedef enum {
+    BD_SMOOTH,
+    BD_KINK,       /* the slopes from the left and from the right differ; value is their mean */
+    BD_JUMP,       /* f is not continuous there */
+    BD_UNRESOLVED, /* the bound is large */
+    BD_NO_VALUE,   /* f(0) is not finite, or f is nowhere near it */
+} bd_kind;
 
 typedef struct {
     double value;       /* the derivative */
     double uncertainty; /* a bound on its error */
     double step;        /* the h whose rung was chosen */
     int evaluations;
-    double left, right; /* slopes to either side at that step */
-    bool finite;        /* some step gave finite numbers */
-    bool one_sided;     /* only one side of the point could be evaluated */
+    double left, right; /* slopes to either side: at that step; at a kink, or if asked for, extrapolated to 0 */
+    double left_uncertainty, right_uncertainty; /* of the extrapolated ones; else infinite */
+    double bend;                                /* their gap as h goes to 0, less what noise can do */
+    bd_kind kind;
+    bool finite;    /* some step gave finite numbers */
+    bool one_sided; /* only one side of the point could be evaluated */
+    bool exact;     /* the branches were told, so that kinks are known */
 } bd_derivative_result;
 
-/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate; it stops once the bound is below rtol / 50,
- * relatively. */
-bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double rtol);
+/* d/dh f(h) at 0 by Ridders' ladder. `size` is that of the coordinate; steps go down from `coarsest` (0: a twentieth of
+ * the size) and end early once the bound is below rtol / 50, relatively. */
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+/* The same, with the slopes from either side extrapolated on their own. */
+bool bd_one_sided(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+
+/* The ladder itself, for those who take the samples of many at once. */
+enum { BD_RUNGS = 56 };
+
+typedef struct {
+    double h, noise, size; /* the largest noise and |value| so far */
+    bd_sample right, left;
+} bd_rung;
+
+typedef struct {
+    bd_sample at;
+    bd_rung rung[BD_RUNGS], check[2];
+    int count, apart, evaluations;
+    double coordinate, coarsest, finest, h, target, noise;
+    enum { BD_WALKING, BD_CHECKING, BD_DONE } stage;
+    bool exact, both_sides, checked, denied, near, deeper, moved, all_fit, many_bits, single;
+} bd_ladder;
+
+/* `at` is the sample at 0; if its branch is BD_UNMOVED, all samples tell theirs. */
+void bd_ladder_begin(bd_ladder *ladder, const bd_sample *at, double size, double coarsest, double rtol,
+                     bool both_sides);
+/* The step at which it wants samples, on both sides; false when it has seen enough. */
+bool bd_ladder_next(const bd_ladder *ladder, double *h);
+void bd_ladder_take(bd_ladder *ladder, const bd_sample *right, const bd_sample *left);
+void bd_ladder_end(bd_ladder *ladder, bd_derivative_result *out);
 
 /* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
 

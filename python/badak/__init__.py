@@ -60,7 +60,7 @@ _LATER = {
     "load_mnist": ".dataset",
     "load_idx": ".dataset",
     "gradcheck": "._gradcheck",
-    "derivative": "._gradcheck",
+    "derivative": "._derivative",
     "GradientReport": ".report",
     "load": ".checkpoint",
     "load_pickle": ".weights",

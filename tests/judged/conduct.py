@@ -132,8 +132,14 @@ add("f sorts the integers it was given", sorts_integers, ["MUTATED_INPUT"])
 add("f returns its argument", function(lambda x: x, lambda gy, x: gy))
 add("f returns a view of its argument", function(lambda x: x.T[::-1], lambda gy, x: gy[::-1].T))
 add("vjp returns a view of gy", function(lambda x: x.T, lambda gy, x: gy.T))
-add("vjp returns a broadcast array", lambda r: (np.sum, (r.normal(size=(2, 3)),), {"vjp": lambda gy, x: np.broadcast_to(gy, x.shape)}))
-add("vjp returns one array for two inputs", lambda r: (np.add, (r.normal(size=3), r.normal(size=3)), {"vjp": lambda gy, a, b: (gy, gy)}))
+add(
+    "vjp returns a broadcast array",
+    lambda r: (np.sum, (r.normal(size=(2, 3)),), {"vjp": lambda gy, x: np.broadcast_to(gy, x.shape)}),
+)
+add(
+    "vjp returns one array for two inputs",
+    lambda r: (np.add, (r.normal(size=3), r.normal(size=3)), {"vjp": lambda gy, a, b: (gy, gy)}),
+)
 
 
 def reuses_memory(wrong):
@@ -151,7 +157,10 @@ def reuses_memory(wrong):
 
 add("results are written into the same memory each time", reuses_memory(False))
 add("results are written into the same memory, and doubled", reuses_memory(True), expect=FAIL)
-add("f returns a list", lambda r: (lambda x: list(x * x), (r.normal(size=3),), {"vjp": lambda gy, x: 2 * np.asarray(gy) * x}))
+add(
+    "f returns a list",
+    lambda r: (lambda x: list(x * x), (r.normal(size=3),), {"vjp": lambda gy, x: 2 * np.asarray(gy) * x}),
+)
 
 # ---------------------------------------------------------------- gy
 
@@ -167,7 +176,12 @@ add(
     ["NOT_LINEAR_IN_GY"],
     ["PASS", "FAIL"],
 )
-add("gradient clipped to 2", function(square, lambda gy, x: np.clip(gy * 2 * x, -2, 2)), ["NOT_LINEAR_IN_GY"], ["PASS", "FAIL"])
+add(
+    "gradient clipped to 2",
+    function(square, lambda gy, x: np.clip(gy * 2 * x, -2, 2)),
+    ["NOT_LINEAR_IN_GY"],
+    ["PASS", "FAIL"],
+)
 add("gy rounded to float16", function(square, lambda gy, x: gy.astype(np.float16) * 2 * x), ["NOT_LINEAR_IN_GY"], FAIL)
 CASES[-1] = Case("conduct", "gy rounded to float16", CASES[-1].make, FAIL, may=frozenset({"NOT_LINEAR_IN_GY"}))
 add("mean of gy for gy", function(square, lambda gy, x: gy.mean() * 2 * x), expect=FAIL)
@@ -267,7 +281,13 @@ def random_backward(r):
     return square, (r.normal(size=3),), {"vjp": lambda gy, x: gy * 2 * x * (1 + 1e-3 * mine.normal(size=x.shape))}
 
 
-add("a backward that draws random numbers", random_backward, ["NOT_REENTRANT", "NONDETERMINISTIC"], ANY, may=["NOT_LINEAR_IN_GY"])
+add(
+    "a backward that draws random numbers",
+    random_backward,
+    ["NOT_REENTRANT", "NONDETERMINISTIC"],
+    ANY,
+    may=["NOT_LINEAR_IN_GY"],
+)
 
 
 def every_other(r):
@@ -280,7 +300,13 @@ def every_other(r):
     return square, (r.normal(size=3),), {"vjp": vjp}
 
 
-add("a backward that is right every other time", every_other, ["NOT_REENTRANT", "NONDETERMINISTIC"], ANY, may=["NOT_LINEAR_IN_GY"])
+add(
+    "a backward that is right every other time",
+    every_other,
+    ["NOT_REENTRANT", "NONDETERMINISTIC"],
+    ANY,
+    may=["NOT_LINEAR_IN_GY"],
+)
 
 
 def remembers_forward(r):

@@ -230,7 +230,12 @@ elementwise(
     lambda x: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0))),
     {"0 below 0": lambda x: (x > 0) * 1.0, "y for y + 1 below 0": lambda x: np.where(x > 0, 1.0, np.expm1(x))},
 )
-elementwise("softsign", lambda x: x / (1 + np.abs(x)), lambda x: 1 / (1 + np.abs(x)) ** 2, {"square missing": lambda x: 1 / (1 + np.abs(x))})
+elementwise(
+    "softsign",
+    lambda x: x / (1 + np.abs(x)),
+    lambda x: 1 / (1 + np.abs(x)) ** 2,
+    {"square missing": lambda x: 1 / (1 + np.abs(x))},
+)
 elementwise(
     "sine with a constant of few digits",
     lambda x: np.sin(np.pi * x),
@@ -344,8 +349,10 @@ add(
     "unit length",
     lambda x: x / np.sqrt((x * x).sum(axis=1, keepdims=True)),
     lambda r: (r.normal(size=(2, 4)),),
-    lambda gy, x: (gy - x * (gy * x).sum(axis=1, keepdims=True) / (x * x).sum(axis=1, keepdims=True))
-    / np.sqrt((x * x).sum(axis=1, keepdims=True)),
+    lambda gy, x: (
+        (gy - x * (gy * x).sum(axis=1, keepdims=True) / (x * x).sum(axis=1, keepdims=True))
+        / np.sqrt((x * x).sum(axis=1, keepdims=True))
+    ),
     {"length held constant": lambda gy, x: gy / np.sqrt((x * x).sum(axis=1, keepdims=True))},
 )
 add(
@@ -417,7 +424,9 @@ add(
     {
         "not divided by 4": lambda gy, x: (
             4
-            * convolution_vjp(gy[0][:, None], x[0][:, None], np.full((1, 1, 2, 2), 0.25), np.zeros(1), 1, 0)[0][None, :, 0]
+            * convolution_vjp(gy[0][:, None], x[0][:, None], np.full((1, 1, 2, 2), 0.25), np.zeros(1), 1, 0)[0][
+                None, :, 0
+            ]
         ),
         "= for +=": lambda gy, x: convolution_vjp(
             gy[0][:, None], x[0][:, None], np.full((1, 1, 2, 2), 0.25), np.zeros(1), 1, 0, add=False
@@ -668,7 +677,10 @@ add(
     lambda x, A: x @ A @ x,
     lambda r: (r.normal(size=4), r.normal(size=(4, 4))),
     lambda gy, x, A: (gy * (A + A.T) @ x, gy * np.outer(x, x)),
-    {"2 A x": lambda gy, x, A: (gy * 2 * A @ x, gy * np.outer(x, x)), "A x": lambda gy, x, A: (gy * A @ x, gy * np.outer(x, x))},
+    {
+        "2 A x": lambda gy, x, A: (gy * 2 * A @ x, gy * np.outer(x, x)),
+        "A x": lambda gy, x, A: (gy * A @ x, gy * np.outer(x, x)),
+    },
 )
 add(
     "real part of a Fourier transform",
@@ -750,5 +762,10 @@ add(
         gy * (b - a * (a @ b) / (a @ a)) / np.sqrt((a @ a) * (b @ b)),
         gy * (a - b * (a @ b) / (b @ b)) / np.sqrt((a @ a) * (b @ b)),
     ),
-    {"lengths held constant": lambda gy, a, b: (gy * b / np.sqrt((a @ a) * (b @ b)), gy * a / np.sqrt((a @ a) * (b @ b)))},
+    {
+        "lengths held constant": lambda gy, a, b: (
+            gy * b / np.sqrt((a @ a) * (b @ b)),
+            gy * a / np.sqrt((a @ a) * (b @ b)),
+        )
+    },
 )

@@ -46,7 +46,10 @@ for distance in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
         relu,
         lambda r, d=distance: (np.array([d, -d, 1.0, -2.0]),),
         relu_vjp(0.0),
-        {f"0 up to {2 * distance:g}": relu_vjp(0.0, 2 * distance), f"1 from {-2 * distance:g}": relu_vjp(1.0, -2 * distance)},
+        {
+            f"0 up to {2 * distance:g}": relu_vjp(0.0, 2 * distance),
+            f"1 from {-2 * distance:g}": relu_vjp(1.0, -2 * distance),
+        },
     )
 add(
     "sum of ReLUs 1e-6 from 0",  # one number out of many terms: their rounding hides the bend's place
@@ -125,7 +128,10 @@ add(
     pool,
     lambda r: (UNTIED,),
     pool_vjp("all"),
-    {"always the first of the window": lambda gy, x: np.kron(gy, [[1.0, 0], [0, 0]]), "to the mean": lambda gy, x: np.kron(gy, np.full((2, 2), 0.25))},
+    {
+        "always the first of the window": lambda gy, x: np.kron(gy, [[1.0, 0], [0, 0]]),
+        "to the mean": lambda gy, x: np.kron(gy, np.full((2, 2), 0.25)),
+    },
 )
 add(
     "max-pool of blank images",
@@ -139,7 +145,11 @@ add(
     "largest of a row, two tied",
     lambda x: x.max(axis=1),
     lambda r: (np.array([[3.0, 1.0, 3.0], [0.0, -1.0, -2.0]]),),
-    lambda gy, x: gy[:, None] * (x == x.max(axis=1, keepdims=True)) / (x == x.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True),
+    lambda gy, x: (
+        gy[:, None]
+        * (x == x.max(axis=1, keepdims=True))
+        / (x == x.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
+    ),
     {"both full": lambda gy, x: gy[:, None] * (x == x.max(axis=1, keepdims=True))},
     expect=KINK,
 )
@@ -227,7 +237,11 @@ def norm(x):
     return np.sqrt((x * x).sum())
 
 
-for title, gradient in (("0", np.zeros(3)), ("a unit vector", np.array([0.0, 1.0, 0.0])), ("inside the ball", np.full(3, 0.5))):
+for title, gradient in (
+    ("0", np.zeros(3)),
+    ("a unit vector", np.array([0.0, 1.0, 0.0])),
+    ("inside the ball", np.full(3, 0.5)),
+):
     add(
         "norm at 0",
         norm,
@@ -284,13 +298,13 @@ add(
     "bias of a ReLU layer on blank images",
     lambda W, b: relu(np.vstack([np.zeros((3, 4)), np.arange(8.0).reshape(2, 4)]) @ W + b),
     lambda r: (r.normal(size=(4, 2)), np.zeros(2)),
-    lambda gy, W, b: (
-        lambda X: (lambda g: (X.T @ g, g.sum(axis=0)))(gy * (X @ W + b > 0))
-    )(np.vstack([np.zeros((3, 4)), np.arange(8.0).reshape(2, 4)])),
+    lambda gy, W, b: (lambda X: (lambda g: (X.T @ g, g.sum(axis=0)))(gy * (X @ W + b > 0)))(
+        np.vstack([np.zeros((3, 4)), np.arange(8.0).reshape(2, 4)])
+    ),
     {
-        "db a mean": lambda gy, W, b: (
-            lambda X: (lambda g: (X.T @ g, g.mean(axis=0)))(gy * (X @ W + b > 0))
-        )(np.vstack([np.zeros((3, 4)), np.arange(8.0).reshape(2, 4)])),
+        "db a mean": lambda gy, W, b: (lambda X: (lambda g: (X.T @ g, g.mean(axis=0)))(gy * (X @ W + b > 0)))(
+            np.vstack([np.zeros((3, 4)), np.arange(8.0).reshape(2, 4)])
+        ),
     },
     expect=KINK,
 )
@@ -305,9 +319,25 @@ add(
     lambda gy, x: gy * 1.0,
     {"slope 2": lambda gy, x: gy * 2.0},
 )
-add("floor(x) + x", lambda x: np.floor(x) + x, lambda r: (np.array([1.0, 2.5]),), lambda gy, x: gy * 1.0, expect=JUMP, title="on a jump")
-add("rounding", np.round, lambda r: (np.array([0.2, 1.4, -3.3]),), lambda gy, x: gy * 0.0, {"straight through": lambda gy, x: gy * 1.0}, expect=NOT_CHECKED)
-add("rounding", np.round, lambda r: (np.array([0.5, 1.4, 2.5]),), lambda gy, x: gy * 0.0, expect=JUMP, title="on a jump")
+add(
+    "floor(x) + x",
+    lambda x: np.floor(x) + x,
+    lambda r: (np.array([1.0, 2.5]),),
+    lambda gy, x: gy * 1.0,
+    expect=JUMP,
+    title="on a jump",
+)
+add(
+    "rounding",
+    np.round,
+    lambda r: (np.array([0.2, 1.4, -3.3]),),
+    lambda gy, x: gy * 0.0,
+    {"straight through": lambda gy, x: gy * 1.0},
+    expect=NOT_CHECKED,
+)
+add(
+    "rounding", np.round, lambda r: (np.array([0.5, 1.4, 2.5]),), lambda gy, x: gy * 0.0, expect=JUMP, title="on a jump"
+)
 add(
     "a step 1e-3 away",
     lambda x: x * x + 5.0 * (x > 1),
@@ -322,14 +352,27 @@ add(
     lambda gy, x: gy * (np.abs(x) > 0.5),
     expect=JUMP,
 )
-add("argmax", lambda x: np.argmax(x, axis=1).astype(float), lambda r: (r.normal(size=(2, 4)),), lambda gy, x: np.zeros_like(x), expect=NOT_CHECKED)
-add("a constant", lambda x: np.ones(3), lambda r: (r.normal(size=4),), lambda gy, x: np.zeros_like(x), {"not 0": lambda gy, x: np.full_like(x, 0.1)}, expect=NOT_CHECKED)
+add(
+    "argmax",
+    lambda x: np.argmax(x, axis=1).astype(float),
+    lambda r: (r.normal(size=(2, 4)),),
+    lambda gy, x: np.zeros_like(x),
+    expect=NOT_CHECKED,
+)
+add(
+    "a constant",
+    lambda x: np.ones(3),
+    lambda r: (r.normal(size=4),),
+    lambda gy, x: np.zeros_like(x),
+    {"not 0": lambda gy, x: np.full_like(x, 0.1 * gy.sum())},
+    expect=NOT_CHECKED,
+)
 add(
     "an input that is not used",
     lambda x, y: x * x,
     lambda r: (r.normal(size=3), r.normal(size=2)),
     lambda gy, x, y: (gy * 2 * x, np.zeros_like(y)),
-    {"a gradient for it all the same": lambda gy, x, y: (gy * 2 * x, np.ones_like(y))},
+    {"a gradient for it all the same": lambda gy, x, y: (gy * 2 * x, np.full_like(y, gy.sum()))},
     expect=NOT_CHECKED,
 )
 add(
@@ -337,7 +380,10 @@ add(
     lambda x: np.where(x > 0, np.sin(x), x * x),
     lambda r: (np.array([-1.0, 0.5, 2.0, -0.3]),),
     lambda gy, x: gy * np.where(x > 0, np.cos(x), 2 * x),
-    {"branches swapped": lambda gy, x: gy * np.where(x > 0, 2 * x, np.cos(x)), "one branch for both": lambda gy, x: gy * np.cos(x)},
+    {
+        "branches swapped": lambda gy, x: gy * np.where(x > 0, 2 * x, np.cos(x)),
+        "one branch for both": lambda gy, x: gy * np.cos(x),
+    },
 )
 
 
@@ -372,13 +418,13 @@ def two_that_cancel(i, j, by):
     def make():
         x = random_of("two that cancel").normal(size=1000)
 
-        def vjp(gy, x):
-            g = gy * 2 * x
+        def grad(x):
+            g = 2 * x
             g[i] += by
             g[j] -= by
             return g
 
-        return lambda x: x * x, (x,), {"vjp": vjp}
+        return lambda x: np.sum(x * x), (x,), {"grad": grad}
 
     return make
 

@@ -1,6 +1,5 @@
 """Objects: layers with forward and backward, networks with params, loss and gradient."""
 
-
 import numpy as np
 
 from . import FAIL, KINK, PASS, Case, random_of
@@ -144,13 +143,41 @@ add("layer Affine", "right", affine())
 add("layer Affine", "dW transposed", affine(dW=lambda x, dout: dout.T @ x), FAIL)
 add("layer Affine", "db a mean", affine(db=lambda dout: dout.mean(axis=0)), FAIL)
 add("layer Affine", "db never set", affine(Forgetful), {"SHAPE"})
-add("layer Affine", "dW accumulates", affine(Accumulating), {"PASS", "FAIL"}, ["NOT_REENTRANT", "STATE_CHANGED", "NOT_LINEAR_IN_GY"], ["NOT_LINEAR_IN_GY", "STATE_CHANGED"])
+add(
+    "layer Affine",
+    "dW accumulates",
+    affine(Accumulating),
+    {"PASS", "FAIL"},
+    ["NOT_REENTRANT", "STATE_CHANGED", "NOT_LINEAR_IN_GY"],
+    ["NOT_LINEAR_IN_GY", "STATE_CHANGED"],
+)
 add("layer Affine", "dW accumulates from each forward on", affine(Cleared), may=["NOT_REENTRANT"])
 add("layer Affine", "a stack of caches", affine(PopsItsCache), may=["NOT_REENTRANT", "STATE_CHANGED"])
 add("layer Affine", "output kept for backward", affine(UsesItsOutputBuffer))
-add("layer Affine", "weights shrink in forward", affine(Learns), {"PASS", "FAIL", "UNRESOLVED", "KINK"}, ["STATE_CHANGED", "NONDETERMINISTIC"], ["NOT_REENTRANT", "NOT_LINEAR_IN_GY"])
-add("layer Affine", "weights learn in backward", affine(LearnsBackward), {"PASS", "FAIL", "UNRESOLVED", "KINK"}, ["STATE_CHANGED", "NONDETERMINISTIC", "NOT_REENTRANT"], ["NOT_LINEAR_IN_GY"])
-add("layer Affine", "output grows with the calls", affine(Warming), {"PASS", "FAIL", "UNRESOLVED", "KINK"}, ["STATE_CHANGED", "NONDETERMINISTIC"], ["NOT_REENTRANT", "NOT_LINEAR_IN_GY"])
+add(
+    "layer Affine",
+    "weights shrink in forward",
+    affine(Learns),
+    {"PASS", "FAIL", "UNRESOLVED", "KINK"},
+    ["STATE_CHANGED", "NONDETERMINISTIC"],
+    ["NOT_REENTRANT", "NOT_LINEAR_IN_GY"],
+)
+add(
+    "layer Affine",
+    "weights learn in backward",
+    affine(LearnsBackward),
+    {"PASS", "FAIL", "UNRESOLVED", "KINK"},
+    ["STATE_CHANGED", "NONDETERMINISTIC", "NOT_REENTRANT"],
+    ["NOT_LINEAR_IN_GY"],
+)
+add(
+    "layer Affine",
+    "output grows with the calls",
+    affine(Warming),
+    {"PASS", "FAIL", "UNRESOLVED", "KINK"},
+    ["STATE_CHANGED", "NONDETERMINISTIC"],
+    ["NOT_REENTRANT", "NOT_LINEAR_IN_GY"],
+)
 add("layer Affine", "of images", images(Flattens))
 add("layer Affine", "of images, dx flat", images(FlattensWrongly), {"SHAPE"})
 
@@ -245,8 +272,17 @@ CHANCE = ["NONDETERMINISTIC", "NOT_REENTRANT"]
 add("layer dropout", "right, from np.random", beside_0(Dropout))
 add("layer dropout", "right, from a generator of its own", beside_0(OwnDropout))
 add("layer dropout", "1/(1-p) forgotten", beside_0(lambda: Dropout(scale=False)), FAIL)
-add("layer dropout", "another mask backward", beside_0(lambda: Dropout(again=True)), {"FAIL", "PASS"}, CHANCE, ["NOT_LINEAR_IN_GY"])
-CASES[-1] = Case("layer dropout", "another mask backward", CASES[-1].make, FAIL, may=frozenset([*CHANCE, "NOT_LINEAR_IN_GY"]))
+add(
+    "layer dropout",
+    "another mask backward",
+    beside_0(lambda: Dropout(again=True)),
+    {"FAIL", "PASS"},
+    CHANCE,
+    ["NOT_LINEAR_IN_GY"],
+)
+CASES[-1] = Case(
+    "layer dropout", "another mask backward", CASES[-1].make, FAIL, may=frozenset([*CHANCE, "NOT_LINEAR_IN_GY"])
+)
 
 
 # ---------------------------------------------------------------- params/grads
@@ -389,7 +425,11 @@ class Convolution:
 
 
 def conv(**how):
-    return lambda r: (Convolution(r.normal(size=(2, 2, 3, 3)), r.normal(size=2), **how), (r.normal(size=(1, 2, 5, 5)),), {})
+    return lambda r: (
+        Convolution(r.normal(size=(2, 2, 3, 3)), r.normal(size=2), **how),
+        (r.normal(size=(1, 2, 5, 5)),),
+        {},
+    )
 
 
 add("layer convolution", "right", conv())
@@ -422,7 +462,13 @@ class Late(Sigmoid):
 
 
 add("layer with a stale cache", "of the first forward", beside_0(WrongCache), FAIL, may=["STATE_CHANGED"])
-add("layer with a stale cache", "of the forward before", beside_0(Late), {"PASS", "FAIL"}, ["NOT_REENTRANT", "STATE_CHANGED", "NOT_LINEAR_IN_GY"])
+add(
+    "layer with a stale cache",
+    "of the forward before",
+    beside_0(Late),
+    {"PASS", "FAIL"},
+    ["NOT_REENTRANT", "STATE_CHANGED", "NOT_LINEAR_IN_GY"],
+)
 CASES[-1] = Case(
     "layer with a stale cache",
     "of the forward before",

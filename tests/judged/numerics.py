@@ -1,6 +1,7 @@
 """Functions that are hard to differentiate numerically, and code that computes with few digits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,7 +69,10 @@ add(
     rosenbrock,
     lambda r: (r.normal(size=5),),
     rosenbrock_grad,
-    {"last element 0": lambda x: rosenbrock_grad(x, last=False), "inner term missing": lambda x: rosenbrock_grad(x) + 2 * (1 - x)},
+    {
+        "last element 0": lambda x: rosenbrock_grad(x, last=False),
+        "inner term missing": lambda x: rosenbrock_grad(x) + 2 * (1 - x),
+    },
     form="grad",
 )
 add(
@@ -92,12 +96,25 @@ with np.errstate(all="ignore"):
     scalar_map("1/x at 1e-6", lambda x: 1 / x, lambda x: -1 / x**2, [1e-6, -1e-5], {"sign": lambda x: 1 / x**2})
     scalar_map("tangent near its pole", np.tan, lambda x: 1 / np.cos(x) ** 2, [1.57, 0.3])
     scalar_map("exponential near overflow", np.exp, np.exp, [709.0, 700.0])
-    scalar_map("entropy", lambda x: -x * np.log(x), lambda x: -np.log(x) - 1, [1e-4, 0.3, 0.9], {"-1 missing": lambda x: -np.log(x)})
+    scalar_map(
+        "entropy",
+        lambda x: -x * np.log(x),
+        lambda x: -np.log(x) - 1,
+        [1e-4, 0.3, 0.9],
+        {"-1 missing": lambda x: -np.log(x)},
+    )
     scalar_map("logit", lambda x: np.log(x / (1 - x)), lambda x: 1 / (x * (1 - x)), [1e-3, 0.5, 0.999])
 
 
 def domain(name, f, slope, at, statuses, **kwargs):
-    add(name, f, lambda r: (np.array(at, dtype=float),), lambda gy, x: gy * slope(x), expect=frozenset(statuses), **kwargs)
+    add(
+        name,
+        f,
+        lambda r: (np.array(at, dtype=float),),
+        lambda gy, x: gy * slope(x),
+        expect=frozenset(statuses),
+        **kwargs,
+    )
 
 
 domain(
@@ -148,19 +165,49 @@ domain(
 scalar_map("sin(100 x)", lambda x: np.sin(100 * x), lambda x: 100 * np.cos(100 * x), [0.3, 1.0, -2.2])
 scalar_map("sin(1e4 x)", lambda x: np.sin(1e4 * x), lambda x: 1e4 * np.cos(1e4 * x), [0.3, 1.0, -2.2])
 scalar_map("exp(20 x)", lambda x: np.exp(20 * x), lambda x: 20 * np.exp(20 * x), [0.3, 1.0, -2.2])
-scalar_map("a peak 1e-3 wide", lambda x: np.exp(-((x / 1e-3) ** 2)), lambda x: -2e6 * x * np.exp(-((x / 1e-3) ** 2)), [5e-4, -1e-3])
-scalar_map("tanh(1000 x)", lambda x: np.tanh(1e3 * x), lambda x: 1e3 / np.cosh(np.clip(1e3 * x, -300, 300)) ** 2, [1e-4, -5e-4])
+scalar_map(
+    "a peak 1e-3 wide",
+    lambda x: np.exp(-((x / 1e-3) ** 2)),
+    lambda x: -2e6 * x * np.exp(-((x / 1e-3) ** 2)),
+    [5e-4, -1e-3],
+)
+scalar_map(
+    "tanh(1000 x)", lambda x: np.tanh(1e3 * x), lambda x: 1e3 / np.cosh(np.clip(1e3 * x, -300, 300)) ** 2, [1e-4, -5e-4]
+)
 scalar_map("sin(1/x)", lambda x: np.sin(1 / x), lambda x: -np.cos(1 / x) / x**2, [0.05, 0.2])
-scalar_map("a sharp bend that is smooth", lambda x: np.logaddexp(0, 1e4 * x) / 1e4, lambda x: 1 / (1 + np.exp(-np.clip(1e4 * x, -500, 500))), [1e-5, -1e-4, 1.0], {"a step": lambda x: (x > 0) * 1.0})
-scalar_map("root of x^2 + 1e-12", lambda x: np.sqrt(x * x + 1e-12), lambda x: x / np.sqrt(x * x + 1e-12), [1e-6, 1.0], {"sign(x)": np.sign})
-scalar_map("a fast ripple on a slow wave", lambda x: x + 1e-6 * np.sin(1e6 * x), lambda x: 1 + np.cos(1e6 * x), [0.1, 0.7], {"ripple forgotten": lambda x: np.ones_like(x)})
+scalar_map(
+    "a sharp bend that is smooth",
+    lambda x: np.logaddexp(0, 1e4 * x) / 1e4,
+    lambda x: 1 / (1 + np.exp(-np.clip(1e4 * x, -500, 500))),
+    [1e-5, -1e-4, 1.0],
+    {"a step": lambda x: (x > 0) * 1.0},
+)
+scalar_map(
+    "root of x^2 + 1e-12",
+    lambda x: np.sqrt(x * x + 1e-12),
+    lambda x: x / np.sqrt(x * x + 1e-12),
+    [1e-6, 1.0],
+    {"sign(x)": np.sign},
+)
+scalar_map(
+    "a fast ripple on a slow wave",
+    lambda x: x + 1e-6 * np.sin(1e6 * x),
+    lambda x: 1 + np.cos(1e6 * x),
+    [0.1, 0.7],
+    {"ripple forgotten": lambda x: np.ones_like(x)},
+)
 scalar_map("degree 20", lambda x: x**20, lambda x: 20 * x**19, [0.5, 1.1, -1.3])
 scalar_map("x^2 at 0", lambda x: x * x, lambda x: 2 * x, [0.0, 0.0], title="a minimum, elsewhere not")
 
 # ---------------------------------------------------------------- cancellation and noise
 
 
-scalar_map("(1 - cos x) / x^2", lambda x: (1 - np.cos(x)) / x**2, lambda x: np.sin(x) / x**2 - 2 * (1 - np.cos(x)) / x**3, [0.5, 1.0, -2.0])
+scalar_map(
+    "(1 - cos x) / x^2",
+    lambda x: (1 - np.cos(x)) / x**2,
+    lambda x: np.sin(x) / x**2 - 2 * (1 - np.cos(x)) / x**3,
+    [0.5, 1.0, -2.0],
+)
 scalar_map(
     "(1 - cos x) / x^2 at 1e-3",
     lambda x: (1 - np.cos(x)) / x**2,
@@ -203,7 +250,14 @@ for noise in (1e-12, 1e-9, 1e-6):
         [0.3, 1.0, -0.7],
         expect=NOISY,
     )
-scalar_map("noise of 1", lambda x: np.sin(x) + hashed(x), np.cos, [0.3, 1.0, -0.7], expect=frozenset({"UNRESOLVED", "DISCONTINUOUS"}), title="all noise")
+scalar_map(
+    "noise of 1",
+    lambda x: np.sin(x) + hashed(x),
+    np.cos,
+    [0.3, 1.0, -0.7],
+    expect=frozenset({"UNRESOLVED", "DISCONTINUOUS"}),
+    title="all noise",
+)
 CASES = [c for c in CASES if not (c.family == "noise of 1" and c.title != "all noise")]
 
 # ---------------------------------------------------------------- float32
@@ -248,7 +302,7 @@ add(
     "float32 inside, a float64 twin given",
     in_float32(np.sin, np.float32),
     lambda r: (np.array([0.3, 1.0, -2.0]),),
-    lambda gy, x: (gy * np.cos(x)),
+    lambda gy, x: gy * np.cos(x),
     {"doubled": lambda gy, x: 2 * gy * np.cos(x), "1e-3 off": lambda gy, x: 1.001 * gy * np.cos(x)},
     reference=np.sin,
 )
@@ -329,7 +383,10 @@ CASES += aliased(
     "the same array twice",
     lambda a, b: a * b,
     lambda gy, a, b: (gy * b, gy * a),
-    {"one of the two forgotten": lambda gy, a, b: (gy * b, np.zeros_like(a)), "both as if squared": lambda gy, a, b: (2 * gy * b, 2 * gy * a)},
+    {
+        "one of the two forgotten": lambda gy, a, b: (gy * b, np.zeros_like(a)),
+        "both as if squared": lambda gy, a, b: (2 * gy * b, 2 * gy * a),
+    },
 )
 add(
     "two views of one array",
@@ -350,15 +407,16 @@ for title, gradient, status in (
     ("a row for a vector", lambda gy, x: (gy * 3 * x * x)[None], "SHAPE"),
     ("a number for an array", lambda gy, x: float((gy * 3 * x * x).sum()), "SHAPE"),
     ("one element too few", lambda gy, x: (gy * 3 * x * x)[:-1], "SHAPE"),
-    ("the whole Jacobian", lambda gy, x: np.diag(3 * x * x), "SHAPE"),
+    ("the whole Jacobian", lambda gy, x: np.diag(gy * 3 * x * x), "SHAPE"),
     ("nothing", lambda gy, x: np.array([]), "SHAPE"),
     ("float32", lambda gy, x: (gy * 3 * x * x).astype(np.float32), "DTYPE"),
-    ("integers", lambda gy, x: (gy * 3 * x * x).astype(int), "DTYPE"),
+    ("integers", lambda gy, x: np.full(4, 3), "DTYPE"),
     ("complex numbers", lambda gy, x: (gy * 3 * x * x).astype(complex), "DTYPE"),
     ("NaN", lambda gy, x: gy * 3 * x * x * np.where(np.arange(4) == 2, np.nan, 1), "NONFINITE"),
     ("infinity", lambda gy, x: gy * 3 * x * x / np.where(np.arange(4) == 0, 0.0, 1), "NONFINITE"),
 ):
     add("not a gradient", cube, lambda r: (1 + r.random(4),), None, {title: (gradient, frozenset({status}))})
+CASES = [replace(c, may=frozenset({"NOT_LINEAR_IN_GY"})) if c.name == "not a gradient: integers" else c for c in CASES]
 
 # ---------------------------------------------------------------- forward mode
 
@@ -370,7 +428,9 @@ add(
     lambda v, x: np.cos(x) * v * x.sum() + np.sin(x) * v.sum(),
     {
         "product rule forgotten": lambda v, x: np.cos(x) * v * x.sum(),
-        "one element off": lambda v, x: (np.cos(x) * v * x.sum() + np.sin(x) * v.sum()) * (1 + 0.1 * (np.arange(4) == 1)),
+        "one element off": lambda v, x: (
+            (np.cos(x) * v * x.sum() + np.sin(x) * v.sum()) * (1 + 0.1 * (np.arange(4) == 1))
+        ),
         "constant direction": lambda v, x: np.cos(x) * x.sum() + np.sin(x) * 4,
     },
     form="jvp",

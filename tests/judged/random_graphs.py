@@ -1,7 +1,7 @@
 """Random expression graphs with exact reverse mode, of which one local rule can be broken.
 
-``graph(seed)`` is a scalar or an array function of two or three arrays; ``vjp`` its backward. ``vjp_broken(where, how)`` is the
-same with the rule of one node replaced.
+A ``Graph(seed)`` is a scalar or an array function of two or three arrays, ``vjp`` its backward; ``mutants()`` gives it
+with the rule of one node replaced.
 """
 
 import numpy as np

@@ -5,14 +5,15 @@ checkers fare. The definitions are in ``judged/``, a file for each kind:
 
 functions   smooth functions of the textbooks and the bugs that people write into their backward
 layers      objects with forward and backward, networks with params, loss and gradient
-kinks       bends, ties, jumps, flats; one wrong element of many, errors that cancel
+kinks       bends, ties, jumps, flats
+large       one wrong element of many, errors that cancel, many kinks at once
 numerics    scales, domains, curvature, cancellation, noise, float32, layouts, what is no gradient at all
 conduct     arguments changed, random numbers, memory between the calls
 """
 
-from judged import conduct, functions, kinks, layers, numerics
+from judged import conduct, functions, kinks, large, layers, numerics
 
-CASES = [*functions.CASES, *layers.CASES, *kinks.CASES, *numerics.CASES, *conduct.CASES]
+CASES = [*functions.CASES, *layers.CASES, *kinks.CASES, *large.CASES, *numerics.CASES, *conduct.CASES]
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES), "two cases have the same name"
 

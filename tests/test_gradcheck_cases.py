@@ -74,7 +74,7 @@ def interrupted(subject, method, n, error):
     return subject
 
 
-@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("n", CALLS)
 @pytest.mark.parametrize(
     "name",
@@ -258,7 +258,7 @@ def test_the_same_seed_gives_the_same_bytes_in_every_process():
         "batch norm: right",
         "layer dropout: right, from np.random",
         "network: W1 doubled",
-        "one element of 10^4: 10 % off",
+        "one element of 10000: 10 % off",
     ]
     here = os.path.dirname(os.path.abspath(__file__))
 

@@ -139,7 +139,17 @@ def images(kind):
     return lambda r: (kind(r.normal(size=(4, 2)), r.normal(size=2)), (r.normal(size=(3, 1, 2, 2)),), {})
 
 
+def of_float32(**how):
+    return lambda r: (
+        Affine(r.normal(size=(4, 2)).astype(np.float32), r.normal(size=2).astype(np.float32), **how),
+        (r.normal(size=(3, 4)).astype(np.float32),),
+        {},
+    )
+
+
 add("layer Affine", "right", affine())
+add("layer Affine", "right, of float32", of_float32())
+add("layer Affine", "1 % too much, of float32", of_float32(dW=lambda x, dout: 1.01 * x.T @ dout), FAIL)
 add("layer Affine", "dW transposed", affine(dW=lambda x, dout: dout.T @ x), FAIL)
 add("layer Affine", "db a mean", affine(db=lambda dout: dout.mean(axis=0)), FAIL)
 add("layer Affine", "db never set", affine(Forgetful), {"SHAPE"})
@@ -238,6 +248,51 @@ class SigmoidOverItsInput(Sigmoid):
         return x
 
 
+class SpoilsItsCache(Sigmoid):
+    """backward computes in what forward kept: right once."""
+
+    def backward(self, dout):
+        self.out *= 1 - self.out
+        return dout * self.out
+
+
+class SpoilsItsInput(Sigmoid):
+    """Keeps the caller's array and computes in it, backward."""
+
+    def forward(self, x):
+        self.x = x
+        return x * x
+
+    def backward(self, dout):
+        self.x *= 2 * dout
+        return self.x.copy()
+
+
+class Counts(Sigmoid):
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+add(
+    "layer sigmoid",
+    "spoils its cache, backward",
+    beside_0(SpoilsItsCache),
+    {"PASS", "FAIL"},
+    ["NOT_REENTRANT", "NOT_LINEAR_IN_GY"],
+    ["NOT_LINEAR_IN_GY", "STATE_CHANGED"],
+)
+add(
+    "layer sigmoid",
+    "spoils its input, backward",
+    beside_0(SpoilsItsInput),
+    {"PASS", "FAIL"},
+    ["MUTATED_INPUT"],
+    ["NOT_REENTRANT", "NOT_LINEAR_IN_GY", "STATE_CHANGED"],
+)
+add("layer sigmoid", "counts its calls", beside_0(Counts), may=["STATE_CHANGED"])
 add("layer sigmoid", "right", beside_0(Sigmoid))
 add("layer sigmoid", "y missing", beside_0(lambda: Sigmoid(lambda y: 1 - y)), FAIL)
 add("layer sigmoid", "in place", beside_0(SigmoidOverItsInput), conduct=["MUTATED_INPUT"])
@@ -664,6 +719,24 @@ class Normed(TwoLayerNet):
         return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": self.h.T @ y, "b2": y.sum(axis=0)}
 
 
+class Steps(TwoLayerNet):
+    """gradient() takes a step as well."""
+
+    def gradient(self, x, t):
+        grads = super().gradient(x, t)
+        for k in grads:
+            self.params[k] -= 0.1 * grads[k]
+        return grads
+
+
+add(
+    "network",
+    "gradient() takes a step",
+    network(Steps),
+    {"PASS", "FAIL"},
+    ["STATE_CHANGED", "NOT_REENTRANT"],
+    ["NONDETERMINISTIC"],
+)
 add("network", "right", network())
 add("network", "right, weight decay", network(decay=0.1))
 add("network", "weight decay forgotten", network(decay=0.1, forget_decay=True), FAIL)

@@ -501,3 +501,113 @@ scalar_map(
     [20.0, 35.0],
     {"as if it were the root": lambda a: 0.5 / np.sqrt(a)},
 )
+
+
+# ---------------------------------------------------------------- traps for ladders of steps
+
+
+for waves in (20, 80, 320, 1000):  # steps that are multiples of the period see a constant
+    scalar_map(
+        f"{waves} waves from 0 to 1",
+        lambda x, w=2 * np.pi * waves: np.sin(w * x),
+        lambda x, w=2 * np.pi * waves: w * np.cos(w * x),
+        [0.3, 1.01, -2.2],
+        {"0": lambda x: np.zeros_like(x)},
+    )
+scalar_map(
+    "a number of 1e-9 among others in one sum",
+    lambda x: x * x,
+    lambda x: 2 * x,
+    [1e-9, 1.0, 2.0],
+    {"doubled at 1e-9": lambda x: np.where(np.abs(x) < 1e-3, 4, 2) * x},
+)
+add(
+    "squares of 1e-9 and 1 in one sum",
+    lambda x: np.sum(x * x),
+    lambda r: (np.array([1e-9, 1.0, 2.0]),),
+    lambda x: 2 * x,
+    {"doubled at 1e-9": lambda x: np.array([2.0, 1, 1]) * 2 * x},
+    form="grad",
+)
+scalar_map("rounded to 6 digits", lambda x: np.round(np.sin(x), 6), np.cos, [0.3, 1.0, -0.7], expect=NOISY)
+
+
+def bisected(a):
+    """The root of z^3 + z = a to 1e-9: jumps by as much."""
+    low, high = -10.0, 10.0
+    while high - low > 1e-9:
+        z = 0.5 * (low + high)
+        low, high = (z, high) if z**3 + z < a else (low, z)
+    return 0.5 * (low + high)
+
+
+scalar_map(
+    "a root found to 1e-9",
+    np.vectorize(bisected, otypes=[float]),
+    lambda a: 1 / (3 * np.vectorize(bisected, otypes=[float])(a) ** 2 + 1),
+    [2.0, 5.0],
+    expect=NOISY,
+)
+scalar_map(
+    "float16 inside", lambda x: np.sin(x.astype(np.float16)).astype(float), np.cos, [0.3, 1.0, -2.0], expect=NOISY
+)
+
+
+# ---------------------------------------------------------------- functions that raise outside of their domain
+
+
+for name, f, slope, at in (
+    ("math.log at 1e-3", math.log, lambda x: 1 / x, 1e-3),
+    ("math.sqrt at 1e-4", math.sqrt, lambda x: 0.5 / math.sqrt(x), 1e-4),
+    ("math.exp at 709", math.exp, math.exp, 709.0),
+    ("1/x at 0.05, of a number", lambda x: 1 / float(x), lambda x: -1 / x**2, 0.05),
+):
+    add(name, f, lambda r, at=at: (at,), slope, {"doubled": lambda x, slope=slope: 2 * slope(x)}, form="grad")
+
+
+def cholesky_logdet(a):
+    return 2 * np.sum(np.log(np.diag(np.linalg.cholesky(0.5 * (a + a.T)))))
+
+
+def nearly_singular(r):
+    q = np.linalg.qr(r.normal(size=(3, 3)))[0]
+    return (q @ np.diag([1e-3, 1.0, 2.0]) @ q.T,)
+
+
+add(
+    "log-determinant by Cholesky, nearly singular",
+    cholesky_logdet,
+    nearly_singular,
+    lambda a: np.linalg.inv(0.5 * (a + a.T)),
+    {"lower half only": lambda a: np.tril(np.linalg.inv(0.5 * (a + a.T)))},
+    form="grad",
+)
+add(
+    "layout",
+    lambda x: x * x,
+    lambda r: (np.empty((0, 3)),),
+    quadratic,
+    title="nothing in it",
+    expect=frozenset({"PASS", "VACUOUS"}),
+)
+add(
+    "the gradient as an array",
+    lambda x: np.sum(x**3),
+    lambda r: (np.array([0.5, -1.0, 2.0]),),
+    np.array([0.75, 3.0, 12.0]),
+    {"doubled": np.array([1.5, 6.0, 24.0])},
+    form="grad",
+)
+CASES += [
+    replace(case, invisible=True)
+    for case in family(
+        "a batch of one",
+        lambda x, b: x + b,
+        lambda r: (r.normal(size=(1, 3)), r.normal(size=3)),
+        None,
+        {
+            "db a mean": (lambda gy, x, b: (gy, gy.mean(axis=0)), PASS),
+            "db of the first row": (lambda gy, x, b: (gy, gy[0]), PASS),
+        },
+    )
+]

@@ -75,6 +75,8 @@ PyObject *children_of(PyObject *object);             /* borrowed tuple of _core.
 extern PyType_Spec net_type_spec;                    /* net_type.c */
 extern PyMethodDef function_methods[];               /* function_methods.c */
 
-PyObject *describe_kinds(PyObject *module, PyObject *unused); /* layer_type.c */
+PyObject *describe_kinds(PyObject *module, PyObject *unused);   /* layer_type.c */
+PyObject *numerical_gradient(PyObject *module, PyObject *args); /* gradcheck.c */
+PyObject *derivative(PyObject *module, PyObject *args);
 
 #endif

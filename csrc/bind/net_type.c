@@ -8,28 +8,11 @@
  * capsule that the views share, so that a view outlives its net.
  */
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
-#include "bind.h"
+#include "net_object.h"
 
-typedef struct {
-    PyObject_HEAD bd_net *net;
-    PyObject *arena; /* capsule */
-    bd_shape input;  /* of one sample */
-    atomic_flag busy;
-} NetObject;
-
-enum { CHUNK = 256 };       /* samples at a time where samples are independent: bounds the memory */
-#define SIGNAL_SECONDS 0.05 /* how long C may run before Python looks for Ctrl-C */
-
-static double seconds(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { CHUNK = 256 }; /* samples at a time where samples are independent: bounds the memory */
 
 /* ---------------------------------------------------------------- making one */
 
@@ -152,21 +135,6 @@ static void net_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* ---------------------------------------------------------------- one at a time */
-
-static bool enter(NetObject *self)
-{
-    if (!atomic_flag_test_and_set(&self->busy))
-        return true;
-    PyErr_SetString(PyExc_RuntimeError, "this net is in use: by another thread, or by the call that called back");
-    return false;
-}
-
-static void leave(NetObject *self)
-{
-    atomic_flag_clear(&self->busy);
-}
-
 /* ---------------------------------------------------------------- views */
 
 static PyObject *view(NetObject *self, const bd_array *a, void *base)
@@ -278,7 +246,7 @@ static int refuse_empty(bd_size n)
     return -1;
 }
 
-static PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t)
+PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t)
 {
     bd_shape scores = bd_net_output(self->net);
     PyArrayObject *x = intake_x(self, x_object, n);
@@ -294,7 +262,7 @@ static PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObje
     return x;
 }
 
-static int reserve(NetObject *self, bd_size n)
+int reserve(NetObject *self, bd_size n)
 {
     bd_status status;
 
@@ -620,252 +588,6 @@ static PyObject *net_shuffled(PyObject *object, PyObject *args)
     bd_rng_shuffle(bd_net_rng(self->net), index, n);
     leave(self);
     return (PyObject *)order;
-}
-
-/* ---------------------------------------------------------------- numerical derivatives of the loss */
-
-/* One parameter (or x) being moved along one direction, and the loss there. */
-typedef struct {
-    bd_net *net;
-    double *values;      /* what is moved; the net is a float64 one */
-    const double *start; /* its values before */
-    const double *along; /* a direction, or NULL to move one element */
-    bd_size size_of_values, element;
-    int first; /* step from which the forward pass has to run again */
-    const void *x;
-    const bd_target *t;
-    bd_size n;
-    double size; /* of the terms of the loss, which its rounding is relative to */
-} loss_probe;
-
-static bool probe_loss(void *context, double h, bd_sample *sample)
-{
-    const loss_probe *probe = context;
-
-    sample->moved = h;
-    if (probe->along) {
-        for (bd_size i = 0; i < probe->size_of_values; i++)
-            probe->values[i] = probe->start[i] + h * probe->along[i];
-    } else {
-        probe->values[probe->element] = probe->start[probe->element] + h;
-        sample->moved = probe->values[probe->element] - probe->start[probe->element];
-    }
-    sample->value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
-    sample->noise = 0x1p-52 * (probe->size + fabs(sample->value));
-    return true;
-}
-
-static double magnitude(const loss_probe *probe)
-{
-    double most = 0;
-
-    if (!probe->along)
-        return probe->start[probe->element] < 0 ? -probe->start[probe->element] : probe->start[probe->element];
-    for (bd_size i = 0; i < probe->size_of_values; i++) {
-        const double size = probe->start[i] < 0 ? -probe->start[i] : probe->start[i];
-        most = size > most ? size : most;
-    }
-    return most;
-}
-
-/* The arrays behind a loss_probe. */
-typedef struct {
-    loss_probe probe;
-    PyArrayObject *x; /* a copy: the caller's x is never moved */
-    target_in t;
-    double *start;
-} probe_call;
-
-/* Makes ready to move parameter `which` (-1: x), and runs the loss once where it is. */
-static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x_object, PyObject *t_object)
-{
-    bd_net *net = self->net;
-    bd_size n;
-    bd_detail detail;
-    bd_status status;
-    double loss;
-
-    if (bd_net_dtype(net) != BD_F64 || which < -1 || which >= bd_net_param_count(net)) {
-        PyErr_SetString(PyExc_ValueError, "numerical derivatives need a float64 net and one of its parameters");
-        return -1;
-    }
-    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &call->t);
-    if (!x)
-        return -1;
-    call->x = (PyArrayObject *)PyArray_NewCopy(x, NPY_CORDER);
-    Py_DECREF(x);
-    if (!call->x || reserve(self, n))
-        return -1;
-    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
-    call->probe = (loss_probe){.net = net,
-                               .size_of_values = array ? bd_count(&array->shape) : PyArray_SIZE(call->x),
-                               .values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(call->x),
-                               .first = array ? array->step : 0,
-                               .x = PyArray_DATA(call->x),
-                               .t = &call->t.target,
-                               .n = n};
-    if (!(call->start = PyMem_RawMalloc((size_t)call->probe.size_of_values * sizeof *call->start + 1))) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    memcpy(call->start, call->probe.values, (size_t)call->probe.size_of_values * sizeof *call->start);
-    call->probe.start = call->start;
-    Py_BEGIN_ALLOW_THREADS status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
-    Py_END_ALLOW_THREADS if (status) raise_status(status, &detail, NULL);
-    else call->probe.size = bd_net_largest_score(net, n);
-    return status ? -1 : 0;
-}
-
-/* Puts back what was moved. */
-static void restore(const loss_probe *probe)
-{
-    if (probe->along)
-        memcpy(probe->values, probe->start, (size_t)probe->size_of_values * sizeof *probe->start);
-    else
-        probe->values[probe->element] = probe->start[probe->element];
-}
-
-static void end_probe(probe_call *call)
-{
-    PyMem_RawFree(call->start);
-    Py_XDECREF(call->x);
-    Py_XDECREF(call->t.array);
-}
-
-static int check_directions(const probe_call *call, PyArrayObject *directions)
-{
-    const bool along = PyArray_NDIM(directions) == 2;
-    const int64_t *element = PyArray_DATA(directions);
-
-    if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
-        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != call->probe.size_of_values)) {
-        PyErr_SetString(PyExc_ValueError, "directions must be rows of float64, or int64 elements");
-        return -1;
-    }
-    for (npy_intp i = 0; !along && i < PyArray_DIM(directions, 0); i++)
-        if (element[i] < 0 || element[i] >= call->probe.size_of_values) {
-            PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)element[i]);
-            return -1;
-        }
-    return 0;
-}
-
-static void aim(probe_call *call, PyArrayObject *directions, npy_intp i)
-{
-    if (PyArray_NDIM(directions) == 2)
-        call->probe.along = (const double *)PyArray_DATA(directions) + i * call->probe.size_of_values;
-    else
-        call->probe.element = ((const int64_t *)PyArray_DATA(directions))[i];
-}
-
-enum { RESULT_COLUMNS = 8 };
-
-static void write_result(double *row, const bd_derivative_result *r)
-{
-    row[0] = r->value;
-    row[1] = r->uncertainty;
-    row[2] = r->step;
-    row[3] = r->evaluations;
-    row[4] = r->left;
-    row[5] = r->right;
-    row[6] = r->finite;
-    row[7] = r->one_sided;
-}
-
-static void differentiate(bd_derivative_result *r, loss_probe *probe, double rtol, double h)
-{
-    bd_sample right, left;
-
-    if (h > 0) {
-        probe_loss(probe, h, &right);
-        probe_loss(probe, -h, &left);
-        *r = (bd_derivative_result){
-            .value = (right.value - left.value) / (right.moved - left.moved), .step = h, .evaluations = 2};
-    } else {
-        bd_derivative(r, probe_loss, probe, magnitude(probe), rtol);
-    }
-}
-
-/* Derivatives of the loss for parameter `which` (-1: x): along each row of `directions` (k, size), or for each element
- * in `directions` (k,) of integers. h = 0: the adaptive ladder; else a plain central difference. Returns (k, 8): value,
- * uncertainty, step, evaluations, left, right, finite, one_sided. The net is left as it was. */
-static PyObject *net_derivatives(PyObject *object, PyObject *args)
-{
-    NetObject *self = (NetObject *)object;
-    PyObject *x_object, *t_object;
-    PyArrayObject *directions, *results = NULL;
-    probe_call call = {0};
-    double rtol, h;
-    int which;
-    bool failed = true;
-
-    if (!PyArg_ParseTuple(args, "iO!OOdd:derivatives", &which, &PyArray_Type, &directions, &x_object, &t_object, &rtol,
-                          &h) ||
-        !enter(self))
-        return NULL;
-    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
-        goto done;
-    const npy_intp count = PyArray_DIM(directions, 0);
-    npy_intp result_shape[2] = {count, RESULT_COLUMNS};
-    if (!(results = (PyArrayObject *)PyArray_SimpleNew(2, result_shape, NPY_DOUBLE)))
-        goto done;
-    double *row = PyArray_DATA(results);
-    failed = false;
-    for (npy_intp i = 0; i < count && !failed;) {
-        Py_BEGIN_ALLOW_THREADS for (const double began = seconds(); i < count && seconds() - began < SIGNAL_SECONDS;
-                                    i++)
-        {
-            bd_derivative_result r = {0};
-            aim(&call, directions, i);
-            differentiate(&r, &call.probe, rtol, h);
-            restore(&call.probe);
-            write_result(row + i * RESULT_COLUMNS, &r);
-        }
-        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
-    }
-done:
-    leave(self);
-    end_probe(&call);
-    if (failed)
-        Py_CLEAR(results);
-    return (PyObject *)results;
-}
-
-/* The loss for parameter `which` moved by each of `steps` along one of `directions`: (k,) values. */
-static PyObject *net_losses_along(PyObject *object, PyObject *args)
-{
-    NetObject *self = (NetObject *)object;
-    PyObject *x_object, *t_object;
-    PyArrayObject *directions, *steps, *losses = NULL;
-    probe_call call = {0};
-    int which;
-    bd_sample sample;
-
-    if (!PyArg_ParseTuple(args, "iO!O!OO:losses_along", &which, &PyArray_Type, &directions, &PyArray_Type, &steps,
-                          &x_object, &t_object) ||
-        !enter(self))
-        return NULL;
-    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
-        goto done;
-    if (PyArray_DIM(directions, 0) != 1 || PyArray_TYPE(steps) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(steps)) {
-        PyErr_SetString(PyExc_ValueError, "one direction, and steps of float64");
-        goto done;
-    }
-    npy_intp count = PyArray_SIZE(steps);
-    if (!(losses = (PyArrayObject *)PyArray_SimpleNew(1, &count, NPY_DOUBLE)))
-        goto done;
-    const double *step = PyArray_DATA(steps);
-    double *loss = PyArray_DATA(losses);
-    aim(&call, directions, 0);
-    Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++)
-    {
-        probe_loss(&call.probe, step[i], &sample);
-        loss[i] = sample.value;
-    }
-    restore(&call.probe);
-    Py_END_ALLOW_THREADS done : leave(self);
-    end_probe(&call);
-    return (PyObject *)losses;
 }
 
 /* ---------------------------------------------------------------- attributes and type */

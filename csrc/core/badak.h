@@ -154,6 +154,8 @@ typedef enum {
     BD_BINARY_TARGET = 1 << 7, /* each column of the target is a class of its own: 0, 1, or between */
     BD_CAN_RELU = 1 << 8,      /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
     BD_IS_RELU = 1 << 9,       /* is that ReLU */
+    BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
+    BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -202,8 +204,9 @@ typedef struct {
     const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
     bool training;
-    bool relu_out; /* only with BD_CAN_RELU: store max(out, 0) */
-    bool relu_dx;  /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
+    bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
+    bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
+    bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
 } bd_io;
 
 struct bd_layer_kind {

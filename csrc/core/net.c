@@ -21,6 +21,7 @@ typedef struct {
     bd_shape shape;     /* for one sample */
     int uses;           /* steps that read it */
     bool trains;        /* depends on a parameter, so that its gradient is needed */
+    bool channels_last; /* an image that lies as n h w c in a fused run, and its gradient */
     size_t at, grad_at; /* bytes into the activations */
 } net_value;
 
@@ -187,6 +188,16 @@ static bd_status add_chain(bd_net *net, const bd_node *node, int count, int dept
     return BD_OK;
 }
 
+static const net_step *loss_step(const bd_net *net)
+{
+    return &net->step[net->steps - 1];
+}
+
+static int scores_value(const bd_net *net)
+{
+    return loss_step(net)->in[0];
+}
+
 static void fuse(bd_net *net)
 {
     for (int i = 1; i < net->steps; i++) {
@@ -199,6 +210,34 @@ static void fuse(bd_net *net)
             before->relu_out = step->relu_done = true;
         if (before->layer.kind->flags & BD_IS_RELU && step->layer.kind->flags & BD_CAN_RELU)
             step->relu_dx = before->relu_dx_done = true;
+    }
+}
+
+/* Images between layers that can read and write so lie with their channels last; the layers at both ends of such a
+ * stretch turn them. A step that takes any order spreads what it meets on one side to the other, until nothing moves.
+ */
+static void order_images(bd_net *net)
+{
+    bool settled = false;
+
+    for (int i = 1; i < net->values; i++)
+        net->value[i].channels_last = net->value[i].shape.ndim == 4 && i != scores_value(net);
+    while (!settled) {
+        settled = true;
+        for (int i = 0; i < net->steps; i++) {
+            const net_step *step = &net->step[i];
+            const unsigned flags = step->layer.kind->flags;
+            bool *of[BD_MAX_INPUT + 1] = {&net->value[step->out].channels_last};
+            bool all = flags & BD_ANY_ORDER && *of[0];
+            for (int j = 0; j < step->layer.kind->inputs; j++) {
+                of[j + 1] = &net->value[step->in[j]].channels_last;
+                all = all && *of[j + 1];
+            }
+            for (int j = 0; j <= step->layer.kind->inputs && !all && !(flags & BD_IMAGES); j++) {
+                settled = settled && !*of[j];
+                *of[j] = false;
+            }
+        }
     }
 }
 
@@ -245,6 +284,7 @@ bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int
     if ((status = add_step(net, loss, 0, (int[]){at, at}, detail)))
         goto done;
     fuse(net);
+    order_images(net);
     if ((status = make_arena(net)))
         goto done;
     bd_net_init(net);
@@ -343,16 +383,6 @@ void bd_net_step_info(const bd_net *net, int i, bd_step_info *info)
                            .form = step->form,
                            .first_param = step->first_param,
                            .param_count = step->param_count};
-}
-
-static const net_step *loss_step(const bd_net *net)
-{
-    return &net->step[net->steps - 1];
-}
-
-static int scores_value(const bd_net *net)
-{
-    return loss_step(net)->in[0];
 }
 
 bd_shape bd_net_output(const bd_net *net)
@@ -566,7 +596,9 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .target = run->target,
                 .draws = (const double *)(const void *)(net->activations + net->draws_at),
                 .kernels = bd_kernels(net->dtype),
-                .training = run->training};
+                .training = run->training,
+                .x_last = run->fuse && net->value[step->in[0]].channels_last,
+                .out_last = run->fuse && net->value[step->out].channels_last};
 
     for (int i = 0; i < step->layer.kind->inputs; i++) {
         shape[i] = of_batch(&net->value[step->in[i]], run->n);

@@ -5,11 +5,23 @@
 
 #include "elementwise.inc"
 
+#include "convolution.inc"
+
+#include "pooling.inc"
+
+#include "transpose.inc"
+
 const bd_kernels_real TABLE = {
     .gemm_nn = KERNEL(gemm_nn),
     .gemm_nt = KERNEL(gemm_nt),
     .gemm_tn = KERNEL(gemm_tn),
     .sum_rows = KERNEL(sum_rows),
+    .transpose = KERNEL(transpose),
+    .convolve = KERNEL(convolve),
+    .convolve_filter = KERNEL(convolve_filter),
+    .convolve_back = KERNEL(convolve_back),
+    .pool = KERNEL(pool),
+    .pool_backward = KERNEL(pool_backward),
     .exp = KERNEL(exp),
     .log = KERNEL(log),
     .relu = KERNEL(relu),

@@ -9,6 +9,23 @@ typedef struct {
     void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k);
     /* out (n) = sum of the m rows of x (m, n) */
     void (*sum_rows)(real *out, const real *x, bd_size m, bd_size n);
+    /* out (n, m) = x (m, n)^T, of rows so far apart */
+    void (*transpose)(real *out, bd_size out_row, const real *x, bd_size x_row, bd_size m, bd_size n);
+
+    /* One image x (h, w, c), padding and all: s->pad is 0. The channels are the last dimension throughout.
+     * out (oh, ow, f) = windows of x (fh, fw, c) times w (fh, fw, c, f), + bias (f) unless NULL; relu and mask (oh, ow,
+     * f) as above */
+    void (*convolve)(real *out, const real *x, const real *w, const bd_window *s, bd_size f, const real *bias,
+                     bool relu, const real *mask);
+    /* dw (fh, fw, c, f) += windows of x^T times dout (oh, ow, f) */
+    void (*convolve_filter)(real *dw, const real *x, const real *dout, const bd_window *s, bd_size f);
+    /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */
+    void (*convolve_back)(real *dx, const real *dout, const real *wt, const bd_window *s, bd_size f);
+    /* One image again, but padding is only meant. out (oh, ow, c) = the first of the largest, or the mean, of each
+     * window of x; relu: max(out, 0). dx (h, w, c) += dout where the largest was, or everywhere its share; relu: where
+     * x > 0. Pools as such ignore s->dilation. */
+    void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
+    void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);
 
     /* Element by element, n of them. out may be x. exp and log are within 2 ULP. */
     void (*exp)(real *out, const real *x, bd_size n);

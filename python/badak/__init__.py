@@ -62,6 +62,7 @@ _LATER = {
     "load_pickle": ".weights",
     "plot": ".plot",
     "show": "._show",
+    "pretrained": ".weights",
     "Trainer": ".trainer",
     "trainer": ".trainer",
     "MultiLayerNet": ".multi_layer_net",

@@ -169,7 +169,9 @@ class Net:
 def apply(name: str, x: ArrayLike, /) -> Any:
     """Sigmoid, tanh, relu, exp or log of every element; a number for a number."""
 
-def real_array(x: ArrayLike, /) -> NDArray[Any]: ...
+def real_array(x: ArrayLike, name: str = "x", min_ndim: int = -1, /) -> _Real:
+    """X as a contiguous float32 or float64 array; TypeError unless it holds real numbers."""
+
 def softmax(x: ArrayLike, /) -> _Real:
     """Softmax over the last axis."""
 

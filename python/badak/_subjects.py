@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from . import _core
 from ._judge import judge, rounding_floor, signed
 from ._slope import FLOAT64_EPS, Slope
 from .layers import Layer
@@ -171,7 +172,7 @@ def has_form(entry, gradient, array):
 def _private(value):
     """Our own float64 copy of a float array or number; other things as they are."""
     if isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
-        return np.array(value, dtype=np.float64, order="C")
+        return np.array(_core.real_array(value, "an input"), dtype=np.float64)
     return value
 
 

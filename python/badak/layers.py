@@ -9,6 +9,9 @@ import math
 import numpy as np
 
 from . import _core
+from . import functions as _functions
+from .functions import *  # noqa: F403  (the book's module hands on those, np among them, and im2col and col2im)
+from .util import col2im, im2col
 
 __all__ = [
     "AddLayer",
@@ -28,14 +31,19 @@ __all__ = [
     "Softmax",
     "SoftmaxWithLoss",
     "Tanh",
-    "np",  # the book's module hands it on
+    "col2im",
+    "im2col",
+    *_functions.__all__,
 ]
 
 _KINDS = _core.layer_kinds()
 
 
 class Parameter:
-    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked."""
+    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked.
+
+    The dtypes of a layer's parameters have to be one only when it runs, so that all can be assigned, one by one.
+    """
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -82,6 +90,10 @@ class Layer:
         self._saved = None
         self._params = self._grads = {}
         self._set_params(params or {})
+        arrays = {name: array for name, array in self._params.items() if isinstance(array, np.ndarray) and array.ndim}
+        if len({array.dtype for array in arrays.values()}) > 1:
+            types = ", but ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
+            raise TypeError(f"{types}: give both in one type")
 
     # -- parameters ---------------------------------------------------------------------------
 
@@ -447,25 +459,27 @@ class BatchNormalization(Layer):
         super().__init__({"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel"))
 
     def _sizes(self, gamma, beta):
+        for name, array in (("gamma", gamma), ("beta", beta)):
+            if _is_number(array):
+                _check_real(array, name)
+            else:
+                _core.check_parameter(array, name)
         return {}
 
     def forward(self, x, train_flg=True):
         """The normalised x; in training by the batch's own statistics, which the running ones then follow."""
-        shape = np.shape(x)  # x itself is the core's to read: it refuses what asarray would let pass
-        before = self._params
-        gamma, beta = self._arrays()
-        d = math.prod(shape[1:2] if self._hyper["per_channel"] else shape[1:])
-        try:
-            if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
-                self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
-            dtype = self.gamma.dtype
-            mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
-            var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
-            out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
-        except BaseException:
-            self._set_params(before)
-            raise
-        self.running_mean, self.running_var = mean, var
+        x = _core.real_array(x)
+        d = math.prod(x.shape[1:2] if self._hyper["per_channel"] else x.shape[1:])
+        params, numbers = self._params, _is_number(self._arrays()[0])
+        if numbers:  # they become arrays, once there is an x to tell how many
+            params = {name: np.full(d, float(value)) for name, value in params.items()}
+        dtype = params["gamma"].dtype
+        mean, var = (
+            np.zeros(d, dtype) if value is None else np.array(_core.real_array(value, name), dtype)
+            for name, value in (("running_mean", self.running_mean), ("running_var", self.running_var))
+        )
+        out, saved = self.core.forward((x,), tuple(params.values()), None, bool(train_flg), (mean, var), None)
+        self._saved, self._params, self.running_mean, self.running_var = saved, params, mean, var
         return out
 
 
@@ -498,7 +512,8 @@ class Dropout(Layer):
 
     def forward(self, x, train_flg=True):
         """The thinned x in training; else x times 1 - ratio (the book's way) or x itself (inverted)."""
-        draws = np.random.rand(*np.shape(x)) if train_flg else None
+        x = _core.real_array(x, "x", 1)  # nothing is drawn for what cannot be used
+        draws = np.random.rand(*x.shape) if train_flg else None
         out = self._forward((x,), training=bool(train_flg), draws=draws)
         if train_flg:
             self.mask = draws > self.dropout_ratio
@@ -731,8 +746,6 @@ def _check_weight_and_bias(W, b, form, units_axis):
     units = (W.shape[units_axis],)
     if b.shape != units:
         raise ValueError(f"b has shape {b.shape}, expected {units} for W of shape {W.shape}")
-    if b.dtype != W.dtype:
-        raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
 
 
 def _pair(value, name):

@@ -5,110 +5,138 @@
  *
  * Shapes:       x (n, c, h, w), W (f, c, fh, fw), b (f), out (n, f, oh, ow)
  *
- * One image at a time: its windows become the columns of a matrix (c fh fw, oh ow), and the rest is products.
+ * One image at a time, its channels last and its padding around it: the kernels want it so (kernels/convolution.inc).
  */
 #ifdef real
 
-/* col (c fh fw, oh ow) = the windows of one image x (c, h, w); what lies in the padding is 0. */
-static void REAL(gather)(real *col, const real *x, const bd_window *s)
+/* W (f, c, fh fw) with the filters last (fh fw, c, f), or back. */
+static void REAL(filters_last)(real *out, const real *w, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
+    const bd_size area = s->fh * s->fw;
+
     for (bd_size c = 0; c < s->c; c++)
-        for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++) {
-                const bd_size shift = j * s->dilation - s->pad;
-                const span inside = columns_inside(shift, s);
-                for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
-                    const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    const real *row = x + (c * s->h + y) * s->w + shift;
-                    const bool empty = y < 0 || y >= s->h;
-                    const bd_size from = empty ? s->ow : inside.from, to = empty ? s->ow : inside.to;
-                    for (bd_size ox = 0; ox < from; ox++)
-                        col[ox] = 0;
-                    if (s->stride == 1 && from < to)
-                        memcpy(col + from, row + from, (size_t)(to - from) * sizeof *col);
-                    for (bd_size ox = from; s->stride > 1 && ox < to; ox++)
-                        col[ox] = row[ox * s->stride];
-                    for (bd_size ox = to; ox < s->ow; ox++)
-                        col[ox] = 0;
-                }
-            }
+        k->transpose(out + c * f, s->c * f, w + c * area, s->c * area, f, area);
 }
 
-/* The reverse: adds each column entry to the pixel of dx that it came from. */
-static void REAL(scatter)(real *dx, const real *col, const bd_window *s)
+static void REAL(filters_first)(real *w, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
+    const bd_size area = s->fh * s->fw;
+
     for (bd_size c = 0; c < s->c; c++)
-        for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++) {
-                const bd_size shift = j * s->dilation - s->pad;
-                const span inside = columns_inside(shift, s);
-                for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
-                    const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    real *row = dx + (c * s->h + y) * s->w + shift;
-                    if (y < 0 || y >= s->h)
-                        continue;
-                    if (s->stride == 1)
-                        for (bd_size ox = inside.from; ox < inside.to; ox++)
-                            row[ox] += col[ox];
-                    else
-                        for (bd_size ox = inside.from; ox < inside.to; ox++)
-                            row[ox * s->stride] += col[ox];
-                }
-            }
+        k->transpose(w + c * area, s->c * area, last + c * f, s->c * f, area, f);
+}
+
+/* From (fh fw, c, f) to (fh fw, f, c): what takes dout back to x. For stride 1 the window is turned round. */
+static void REAL(turned)(real *out, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+{
+    const bd_size area = s->fh * s->fw, size = s->c * f;
+
+    for (bd_size i = 0; i < area; i++)
+        k->transpose(out + (s->stride == 1 ? area - 1 - i : i) * size, s->c, last + i * size, f, s->c, f);
+}
+
+/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside, or back. */
+static void REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real *image, bd_size h, bd_size w, bd_size c,
+                      bd_size top, bd_size left)
+{
+    const bd_size y0 = top < 0 ? -top : 0, y1 = top + h > frame_h ? frame_h - top : h;
+    const bd_size x0 = left < 0 ? -left : 0, x1 = left + w > frame_w ? frame_w - left : w;
+
+    for (bd_size y = y0; y < y1 && x0 < x1; y++)
+        memcpy(frame + ((top + y) * frame_w + left + x0) * c, image + (y * w + x0) * c,
+               (size_t)((x1 - x0) * c) * sizeof *frame);
+}
+
+/* Pieces of io->work, in the order in which they are taken. */
+static real *REAL(take)(real **work, bd_size size)
+{
+    real *piece = *work;
+    *work += piece_of_work(size);
+    return piece;
 }
 
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
-                  area = s.oh * s.ow;
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
+    const bd_size f = layer->hyper[FILTERS].i, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    const real *x = io->x[0], *b = io->param[B];
-    real *out = io->out, *col = io->work;
+    real *work = io->work;
+    real *w = REAL(take)(&work, s.fh * s.fw * s.c * f);
+    real *frame = REAL(take)(&work, framed.h * framed.w * s.c);
+    real *x_room = REAL(take)(&work, image), *out_room = REAL(take)(&work, area * f);
 
-    for (bd_size i = 0; i < n; i++, x += s.c * s.h * s.w, out += filters * area) {
-        REAL(gather)(col, x, &s);
-        k->gemm_nn(out, io->param[W], col, filters, area, taps, NULL, false); /* out = W col */
-        for (bd_size f = 0; f < filters; f++)
-            for (bd_size a = 0; a < area; a++)
-                out[f * area + a] += b[f];
+    REAL(filters_last)(w, io->param[W], &s, f, k);
+    memset(frame, 0, (size_t)(framed.h * framed.w * s.c) * sizeof *frame);
+    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
+        real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : out_room;
+        if (s.pad) {
+            REAL(put)(frame, framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+            x = frame;
+        }
+        k->convolve(to, x, w, &framed, f, io->param[B], io->relu_out, NULL);
+        if (to != out)
+            k->transpose(out, area, to, f, area, f);
+    }
+}
+
+/* dx (h, w, c) of one image from dout (oh, ow, f); mask as the kernel's. The border of the frame stays 0. */
+static void REAL(image_gradient)(real *dx, const real *dout, const real *w, real *frame, const bd_window *s, bd_size f,
+                                 const real *mask, const REAL(bd_kernels) * k)
+{
+    const bd_window back = back_of(s, f);
+
+    if (s->stride == 1) { /* what windows over dout give, because every pixel of x has one */
+        REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
+        k->convolve(dx, frame, w, &back, s->c, NULL, false, mask);
+    } else {
+        memset(frame, 0, (size_t)(back.h * back.w * s->c) * sizeof *frame);
+        k->convolve_back(frame, dout, w, &back, f);
+        REAL(put)(dx, s->h, s->w, frame, back.h, back.w, s->c, -s->pad, -s->pad);
+        if (mask)
+            k->relu_backward(dx, dx, mask, s->h * s->w * s->c);
     }
 }
 
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
-                  area = s.oh * s.ow;
-    const bd_size image = s.c * s.h * s.w;
+    const bd_size f = layer->hyper[FILTERS].i;
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), back = back_of(&s, f);
+    const bd_size size = s.fh * s.fw * s.c * f, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    const real *x = io->x[0], *dout = io->dout;
-    real *dx = io->dx[0], *db = io->dparam[B], *dw = io->dparam[W];
-    real *col = io->work, *part = col + taps * area, *sum = part + taps * filters; /* dW^T of one image, of all */
+    real *work = io->work, *db = io->dparam[B];
+    real *w = REAL(take)(&work, size), *dw = REAL(take)(&work, size), *part = REAL(take)(&work, f);
+    real *frame = REAL(take)(&work, framed.h * framed.w * s.c), *x_room = REAL(take)(&work, image);
+    real *back_frame = REAL(take)(&work, back.h * back.w * back.c), *dx_room = REAL(take)(&work, image);
+    real *dout_room = REAL(take)(&work, area * f);
 
-    memset(sum, 0, (size_t)(taps * filters) * sizeof *sum);
-    memset(db, 0, (size_t)filters * sizeof *db);
-    if (dx)
-        memset(dx, 0, (size_t)(n * image) * sizeof *dx);
-    for (bd_size i = 0; i < n; i++, x += image, dout += filters * area) {
-        /* out = W col + b */
-        for (bd_size f = 0; f < filters; f++) {
-            wide_real total = 0;
-            for (bd_size a = 0; a < area; a++)
-                total += dout[f * area + a];
-            db[f] += (real)total;
-        }
-        REAL(gather)(col, x, &s);
-        k->gemm_nt(part, col, dout, taps, filters, area, NULL); /* dW^T = col dout^T */
-        k->add(sum, sum, part, taps * filters);
-        if (dx) {
-            k->gemm_tn(col, io->param[W], dout, taps, area, filters); /* dcol = W^T dout */
-            REAL(scatter)(dx + i * image, col, &s);
+    if (io->dx[0]) {
+        REAL(filters_last)(dw, io->param[W], &s, f, k);
+        REAL(turned)(w, dw, &s, f, k);
+    }
+    memset(dw, 0, (size_t)size * sizeof *dw);
+    memset(db, 0, (size_t)f * sizeof *db);
+    memset(frame, 0, (size_t)(framed.h * framed.w * s.c) * sizeof *frame);
+    memset(back_frame, 0, (size_t)(back.h * back.w * back.c) * sizeof *back_frame);
+    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
+        const real *dout =
+            REAL(channels_last)(dout_room, (const real *)io->dout + i * area * f, f, area, io->out_last, k);
+        if (s.pad)
+            REAL(put)(frame, framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+
+        /* out = windows of x times W, + b */
+        k->convolve_filter(dw, s.pad ? frame : x, dout, &framed, f);
+        k->sum_rows(part, dout, area, f);
+        k->add(db, db, part, f);
+        if (io->dx[0]) {
+            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
+            REAL(image_gradient)(to, dout, w, back_frame, &s, f, io->relu_dx ? x : NULL, k);
+            if (to != dx)
+                k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
         }
     }
-    for (bd_size f = 0; f < filters; f++)
-        for (bd_size t = 0; t < taps; t++)
-            dw[f * taps + t] = sum[t * filters + f];
+    REAL(filters_first)(io->dparam[W], dw, &s, f, k);
 }
 
 #else
@@ -135,21 +163,67 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
-typedef struct {
-    bd_size from, to;
-} span;
-
-/* The windows ox whose column ox stride + shift lies inside the image; the others meet padding. */
-static span columns_inside(bd_size shift, const bd_window *s)
+/* The same windows over an image that holds its padding. */
+static bd_window frame_of(const bd_window *s)
 {
-    const bd_size from = shift >= 0 ? 0 : (-shift + s->stride - 1) / s->stride;
-    const bd_size to = s->w > shift ? (s->w - shift - 1) / s->stride + 1 : 0;
-    const bd_size first = from < s->ow ? from : s->ow, end = to < s->ow ? to : s->ow;
-    return (span){first, end > first ? end : first};
+    bd_window frame = *s;
+    frame.h += 2 * s->pad;
+    frame.w += 2 * s->pad;
+    frame.pad = 0;
+    return frame;
 }
+
+/* How far windows of dout reach over its border, so that each pixel of x has one; negative where padding made dout
+ * larger than that. */
+static bd_size back_pad(bd_size f, const bd_window *s)
+{
+    return s->dilation * (f - 1) - s->pad;
+}
+
+/* The way back. For stride 1 these windows over a frame about dout, as many as x has pixels; else the frame of x. */
+static bd_window back_of(const bd_window *s, bd_size filters)
+{
+    bd_window back = frame_of(s);
+
+    if (s->stride == 1) {
+        back.c = filters;
+        back.h = s->h + s->dilation * (s->fh - 1);
+        back.w = s->w + s->dilation * (s->fw - 1);
+        back.oh = s->h;
+        back.ow = s->w;
+    }
+    return back;
+}
+
+/* A piece of work begins where a cache line does. */
+static bd_size piece_of_work(bd_size size)
+{
+    return (size + 15) / 16 * 16;
+}
+
+#define BD_BODY "layers/channels_last.h"
+#include "../each_real.h"
 
 #define BD_BODY "layers/convolution.c"
 #include "../each_real.h"
+
+/* Reals of scratch that backward takes; forward takes fewer. False if they are too many. */
+static bool work_of(const bd_window *s, bd_size f, bd_size *work)
+{
+    const bd_window frame = frame_of(s), back = back_of(s, f);
+    const bd_shape piece[] = {
+        {4, {s->fh, s->fw, s->c, f}},  {4, {s->fh, s->fw, s->c, f}}, {1, {f}},
+        {3, {frame.h, frame.w, s->c}}, {3, {s->h, s->w, s->c}},      {3, {back.h, back.w, back.c}},
+        {3, {s->h, s->w, s->c}},       {3, {s->oh, s->ow, f}}};
+
+    *work = 0;
+    for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
+        if (bd_count(&piece[i]) < 0)
+            return false;
+        *work += piece_of_work(bd_count(&piece[i]));
+    }
+    return *work <= BD_MAX_ELEMENTS;
+}
 
 static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail)
 {
@@ -166,13 +240,11 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
-    const bd_shape col = {.ndim = 5, .dim = {s.c, s.fh, s.fw, s.oh, s.ow}};
     form->fan_in = s.c * s.fh * s.fw;
-    if (bd_count(&col) < 0) {
+    if (!work_of(&s, filters, &form->work)) {
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
-    form->work = bd_count(&col) + 2 * bd_count(&form->param[W]);
     form->macs = bd_count(&form->param[W]) * s.oh * s.ow;
     return BD_OK;
 }
@@ -182,7 +254,7 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
 const bd_layer_kind bd_convolution = {
     .name = "Convolution",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES,
     .hyper = {[FILTERS] = SIZE("filters"),
               [HEIGHT] = SIZE("height"),
               [WIDTH] = SIZE("width"),

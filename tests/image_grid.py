@@ -212,7 +212,9 @@ def main():
                 check_refusal(s, kind, rng)
         print(f"{kind}: {counts['agree']} agree, {counts['refused']} refused, {time.perf_counter() - began:.0f} s")
         for (oracle, dtype), (eps, share) in worst.items():
-            print(f"    {dtype} against {oracle.removesuffix('_of'):8} {eps:6.2f} eps of the terms, {share:.2f} of the allowed")
+            print(
+                f"    {dtype} against {oracle.removesuffix('_of'):8} {eps:6.2f} eps of the terms, {share:.2f} of the allowed"
+            )
     return 0
 
 

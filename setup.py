@@ -1,4 +1,4 @@
-"""The C extension; all else about the package is in pyproject.toml.
+"""The C extension and the files that go into the package; all else about it is in pyproject.toml.
 
 Environment: BADAK_STRICT=1 makes warnings errors, BADAK_SANITIZE=1 builds with ASan and UBSan.
 """
@@ -8,7 +8,7 @@ import sys
 from glob import glob
 
 import numpy
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 flags = [
     "-std=gnu11",
@@ -39,4 +39,17 @@ core = Extension(
     extra_link_args=link_flags,
 )
 
-setup(ext_modules=[core])
+# Texts that the package shows or unpacks (badak/_texts.py), from where they are edited: as packages without modules.
+TEXTS = {
+    "badak._files.csrc": ("csrc", ["core/functions.c", "core/optimizer.c", "core/layers/*.c", "kernels/*.inc"]),
+    "badak._files.notebooks.en": ("notebooks/en", ["*.md"]),
+    "badak._files.notebooks.ko": ("notebooks/ko", ["*.md"]),
+}
+
+setup(
+    ext_modules=[core],
+    packages=find_packages("python") + list(TEXTS),
+    package_dir={"": "python"} | {name: path for name, (path, _) in TEXTS.items()},
+    package_data={"badak": ["*.pyi", "py.typed", "dataset/files/*", "weight_files/*.npz"]}
+    | {name: files for name, (_, files) in TEXTS.items()},
+)

@@ -57,8 +57,8 @@ typedef struct {
 
     /* y (n, c) = softmax of each row of x */
     void (*softmax_rows)(real *y, const real *x, bd_size n, bd_size c);
-    /* Does x hold neither NaN nor infinity? */
-    bool (*all_finite)(const real *x, bd_size n);
+    /* Is every |x| < limit? A NaN is not. With an infinite limit: does x hold neither NaN nor infinity? */
+    bool (*all_below)(const real *x, bd_size n, real limit);
 
     /* p -= lr g */
     void (*sgd)(real *p, const real *g, bd_size n, real lr);

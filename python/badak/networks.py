@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from . import _core
 from .errors import FormatError
 from .functions import softmax
 from .gradient import numerical_gradient
@@ -96,7 +97,7 @@ class BookNetwork:
         batch_size : int
             So many samples go through the network at once. The last batch may be smaller.
         """
-        x, t = np.asarray(x), np.asarray(t)
+        x, t = _core.real_array(x, "x", 1), _core.real_array(t, "t", 1)
         if len(x) != len(t):
             raise ValueError(f"x has {len(x)} samples, but t has {len(t)}")
         if len(x) == 0:

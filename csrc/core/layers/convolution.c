@@ -132,7 +132,8 @@ static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, cons
     const bd_size count = bd_count(io->out_shape);
 
     return list_possible(s, f) && k->count_nonzero(io->dout, count) <= count / 5 * 2 &&
-           k->all_finite(io->x[0], bd_count(io->shape)) && k->all_finite(io->param[W], s->fh * s->fw * s->c * f);
+           k->all_below(io->x[0], bd_count(io->shape), (real)INFINITY) &&
+           k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
@@ -197,6 +198,7 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 
 #else
 
+#include <math.h>
 #include <string.h>
 
 #include "../badak.h"

@@ -149,6 +149,18 @@ def test_images_that_are_none(arguments, error, message):
         plot.images(*arguments)
 
 
+def test_what_is_written_has_the_colour_of_the_style():
+    from matplotlib import pyplot
+
+    with pyplot.style.context("dark_background"):
+        drawn = [plot.images(X, T), plot.feature_maps(digits_net(), X[0])]
+        drawn += [plot.misclassified(FixedNet(np.eye(2)[[1] * 6]), X, [0] * 6)]
+        for axes in drawn:
+            assert {text.get_color() for text in axes.texts} == {"white"}
+        dark = plot.compare({"a": [3, 2, 1]})
+        assert dark.xaxis.label.get_color() == "white" and dark.get_facecolor()[:3] == (0, 0, 0)
+
+
 # -- filters and feature maps -----------------------------------------------------------------
 
 

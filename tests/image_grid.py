@@ -80,7 +80,7 @@ def results(layer, x, dout):
 def check(s, kind, rng, oracles=(twin_of,), draw=normal):
     """Compare a layer of these sizes with each oracle.
 
-    Returns the worst error by oracle and dtype, in units of eps times the terms that are summed, and of what is allowed.
+    Returns {(oracle, dtype): worst error}, in units of eps times the terms that are summed, and of what is allowed.
     """
     make = layer_maker(s, kind, rng)
     layers = [make(dtype) for dtype in DTYPES]
@@ -212,7 +212,8 @@ def main():
                 check_refusal(s, kind, rng)
         print(f"{kind}: {counts['agree']} agree, {counts['refused']} refused, {time.perf_counter() - began:.0f} s")
         for (oracle, dtype), (eps, share) in worst.items():
-            print(f"    {dtype} against {oracle.removesuffix('_of'):8} {eps:6.2f} eps of the terms, {share:.2f} of the allowed")
+            name = oracle.removesuffix("_of")
+            print(f"    {dtype} against {name:8} {eps:6.2f} eps of the terms, {share:.2f} of the allowed")
     return 0
 
 

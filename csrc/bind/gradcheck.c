@@ -115,32 +115,48 @@ PyObject *numerical_gradient(PyObject *module, PyObject *args)
 static bool python_probe(void *context, double h, bd_sample *sample)
 {
     PyObject *step = PyFloat_FromDouble(h), *result = NULL;
+    double value = 0;
     bool good = false;
 
     if (step)
         result = PyObject_CallOneArg(context, step);
     if (result && PyTuple_Check(result))
-        good = PyArg_ParseTuple(result, "ddd", &sample->value, &sample->moved, &sample->noise);
+        good = PyArg_ParseTuple(result, "ddd", &value, &sample->moved, &sample->noise);
     else if (result)
         PyErr_SetString(PyExc_TypeError, "the probe must return (value, moved, noise)");
+    sample->value = value;
     Py_XDECREF(step);
     Py_XDECREF(result);
     return good;
 }
 
-PyObject *derivative(PyObject *module, PyObject *args)
+typedef bool (*ladder)(bd_derivative_result *, bd_probe, void *, double, double, double);
+
+static PyObject *climb(PyObject *args, ladder with)
 {
     PyObject *f;
-    double scale, rtol;
+    double size, rtol, coarsest = 0;
     bd_derivative_result r;
 
+    if (!PyArg_ParseTuple(args, "Odd|d", &f, &size, &rtol, &coarsest))
+        return NULL;
+    if (!with(&r, python_probe, f, size, coarsest, rtol))
+        return NULL;
+    return Py_BuildValue("dddiddOOdidd", r.value, r.uncertainty, r.step, r.evaluations, r.left, r.right,
+                         r.finite ? Py_True : Py_False, r.one_sided ? Py_True : Py_False, r.bend, (int)r.kind,
+                         r.left_uncertainty, r.right_uncertainty);
+}
+
+PyObject *derivative(PyObject *module, PyObject *args)
+{
     (void)module;
-    if (!PyArg_ParseTuple(args, "Odd:derivative", &f, &scale, &rtol))
-        return NULL;
-    if (!bd_derivative(&r, python_probe, f, scale, rtol))
-        return NULL;
-    return Py_BuildValue("dddiddOO", r.value, r.uncertainty, r.step, r.evaluations, r.left, r.right,
-                         r.finite ? Py_True : Py_False, r.one_sided ? Py_True : Py_False);
+    return climb(args, bd_derivative);
+}
+
+PyObject *one_sided(PyObject *module, PyObject *args)
+{
+    (void)module;
+    return climb(args, bd_one_sided);
 }
 
 /* ---------------------------------------------------------------- numerical derivatives of the loss */
@@ -172,7 +188,7 @@ static bool probe_loss(void *context, double h, bd_sample *sample)
         sample->moved = probe->values[probe->element] - probe->start[probe->element];
     }
     sample->value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
-    sample->noise = 0x1p-52 * (probe->size + fabs(sample->value));
+    sample->noise = 0x1p-52 * (probe->size + fabs((double)sample->value));
     return true;
 }
 
@@ -279,7 +295,7 @@ static void aim(probe_call *call, PyArrayObject *directions, npy_intp i)
         call->probe.element = ((const int64_t *)PyArray_DATA(directions))[i];
 }
 
-enum { RESULT_COLUMNS = 8 };
+enum { RESULT_COLUMNS = 12 };
 
 static void write_result(double *row, const bd_derivative_result *r)
 {
@@ -291,6 +307,10 @@ static void write_result(double *row, const bd_derivative_result *r)
     row[5] = r->right;
     row[6] = r->finite;
     row[7] = r->one_sided;
+    row[8] = r->bend;
+    row[9] = r->kind;
+    row[10] = r->left_uncertainty;
+    row[11] = r->right_uncertainty;
 }
 
 static void differentiate(bd_derivative_result *r, loss_probe *probe, double rtol, double h)
@@ -301,9 +321,9 @@ static void differentiate(bd_derivative_result *r, loss_probe *probe, double rto
         probe_loss(probe, h, &right);
         probe_loss(probe, -h, &left);
         *r = (bd_derivative_result){
-            .value = (right.value - left.value) / (right.moved - left.moved), .step = h, .evaluations = 2};
+            .value = (double)((right.value - left.value) / (right.moved - left.moved)), .step = h, .evaluations = 2};
     } else {
-        bd_derivative(r, probe_loss, probe, magnitude(probe), rtol);
+        bd_derivative(r, probe_loss, probe, magnitude(probe), 0, rtol);
     }
 }
 
@@ -342,7 +362,7 @@ PyObject *net_derivatives(PyObject *object, PyObject *args)
             restore(&call.probe);
             write_result(row + i * RESULT_COLUMNS, &r);
         }
-        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
+        Py_END_ALLOW_THREADS failed = PyErr_Occurred() || PyErr_CheckSignals(); /* a Python layer may raise */
     }
 done:
     leave(self);
@@ -381,10 +401,12 @@ PyObject *net_losses_along(PyObject *object, PyObject *args)
     Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++)
     {
         probe_loss(&call.probe, step[i], &sample);
-        loss[i] = sample.value;
+        loss[i] = (double)sample.value;
     }
     restore(&call.probe);
     Py_END_ALLOW_THREADS done : leave(self);
     end_probe(&call);
+    if (PyErr_Occurred()) /* a Python layer may raise */
+        Py_CLEAR(losses);
     return (PyObject *)losses;
 }

@@ -72,7 +72,7 @@ def judge(entry, slope, analytic, most, rtol, rng, floor):
     entry.checked = len(indices)
     entry.pairs = np.column_stack([flat[indices], found[:, :2]])
     kinks, wrong, unresolved = [], [], []
-    for index, (n, u, step, left, right) in zip(indices, found, strict=True):
+    for index, (n, u, step, left, right, *_) in zip(indices, found, strict=True):
         a = flat[index]
         agrees = np.isfinite(u) and _agrees(a, n, u, rtol, floor)
         # symmetric differences across a kink agree with the mean of its slopes
@@ -87,7 +87,7 @@ def judge(entry, slope, analytic, most, rtol, rng, floor):
         elif agrees:
             if not _resolved(a, n, u, floor):
                 unresolved.append(index)
-        elif not np.isfinite(u):
+        elif not np.isfinite(u) and sides is None:
             unresolved.append(index)
         else:
             wrong.append((index, n, u, step, sides))

@@ -8,7 +8,7 @@ import numpy as np
 from . import _core
 from ._judge import judge, rounding_floor, signed
 from ._slope import FLOAT64_EPS, Slope
-from .layers import Layer
+from .layers import CoreLayer
 from .report import Entry
 
 CHOSEN = 16  # elements looked at one by one in large arrays, where Python runs for each evaluation
@@ -255,7 +255,7 @@ class LayerSubject(Subject):
         super().__init__(seed)
         self.layer = copy.deepcopy(layer)
         self.kwargs = kwargs
-        self.title = repr(layer) if isinstance(layer, Layer) else type(layer).__name__
+        self.title = repr(layer) if isinstance(layer, CoreLayer) else type(layer).__name__
         self.inputs = [_private(value) for value in inputs]
         self.names = _input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
         self.dtypes = {}
@@ -282,7 +282,7 @@ class LayerSubject(Subject):
     def _float64_parameters(self):
         """The parameters by name, replaced by float64 arrays of our own where they are narrower."""
         found = []
-        if isinstance(getattr(self.layer, "params", None), dict) and not isinstance(self.layer, Layer):
+        if isinstance(getattr(self.layer, "params", None), dict) and not isinstance(self.layer, CoreLayer):
             for name, array in self.layer.params.items():
                 if isinstance(array, np.ndarray) and array.dtype.kind == "f":
                     found.append((name, array))
@@ -294,7 +294,7 @@ class LayerSubject(Subject):
                 if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim:
                     self.dtypes[prefix + name] = array.dtype
                     wide[name] = np.array(array, dtype=np.float64, order="C")
-            if isinstance(layer, Layer):
+            if isinstance(layer, CoreLayer):
                 layer._set_params(layer._params | wide)
             else:
                 for name, array in wide.items():
@@ -328,7 +328,7 @@ class LayerSubject(Subject):
 
 def _parts_of(layer, prefix):
     yield prefix, layer
-    if isinstance(layer, Layer):
+    if isinstance(layer, CoreLayer):
         for i, child in enumerate(layer._layers):
             yield from _parts_of(child, f"{prefix}layers[{i}].")
 

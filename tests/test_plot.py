@@ -595,6 +595,37 @@ def test_graph_of_a_residual_is_a_branch():
     assert "(N, 4, 5, 5)" in found[_svg.VALUE]
 
 
+class Half:
+    """A reader's own layer, which cannot be hashed."""
+
+    __hash__ = None
+
+    def __init__(self):
+        self.params = {"scale": np.array([0.5])}
+        self.grads = {}
+
+    def __eq__(self, other):
+        return self is other
+
+    def forward(self, x):
+        self.x = x
+        return self.params["scale"] * x
+
+    def backward(self, dout):
+        self.grads["scale"] = np.array([np.sum(self.x * dout)])
+        return self.params["scale"] * dout
+
+
+def test_a_net_with_a_layer_of_the_reader():
+    layers = [bd.Affine(units=4), bd.Residual([Half(), bd.Affine(units=4)]), bd.Relu(), bd.Affine(units=2)]
+    net = bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=3, seed=1)
+    found = parts(plot.graph(net))
+    assert "Half" in found[_svg.INK]
+    assert found[_svg.VALUE] == ["(N, 3)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 2)", "one number"]
+    (panel,) = plot.activations(net, RNG.normal(size=(5, 3)))
+    assert panel.get_title().startswith("3 Relu")
+
+
 def test_graph_of_layers_with_and_without_x():
     layers = [bd.Affine(np.zeros((3, 2)), np.zeros(2)), bd.Residual([bd.Sigmoid()])]
     assert parts(plot.graph(layers))[_svg.VALUE] == []

@@ -26,6 +26,7 @@ from .functions import (
     tanh,
 )
 from .gradient import gradient_descent, numerical_diff, numerical_gradient, numerical_gradient_2d
+from .language import get_language, set_language
 from .layers import (
     AddLayer,
     Affine,

@@ -73,6 +73,20 @@ class Slope:
         values, noise = np.array(samples).T
         return values, float(noise[1:].max())
 
+    def values_along(self, direction, steps):
+        """The same along a direction, of the size of the flat array."""
+        kept = self.array.copy()
+        samples = []
+        try:
+            for h in steps:
+                self.array[...] = kept + h * direction.reshape(kept.shape)
+                samples.append(self.sample())
+        finally:
+            self.array[...] = kept
+        self.evaluations += len(samples)
+        values, noise = np.array(samples).T
+        return values, float(noise.max())
+
 
 class NetSlope:
     """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input."""

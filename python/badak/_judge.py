@@ -37,10 +37,14 @@ class Context:
         self.rtol, self.rng, self.most, self.total_noise = rtol, rng, most, total_noise
         self.floor = 0.0
         self.largest = 0.0
+        self.size = 0.0  # of the function
         self.unit = FLOAT64_EPS
         self.name = ""
         self.sampling = self.neighbours = self.one_hot = self.gy = None
         self.variables = {}
+        self.widths = (
+            0.2  # beyond the range of gradients beside a kink: several at once are hardly ever seen at their ends
+        )
 
 
 def signed(rng, shape):
@@ -213,7 +217,7 @@ class Table:
                 self.kink[i] = True
                 return
             several = len(np.unique(np.round(values / (tiny + 1e-300), 0))) > 3
-            if several and low - width <= a <= high + width:
+            if several and low - self.context.widths * width <= a <= high + self.context.widths * width:
                 self.kink[i] = self.unclear[i] = True
                 return
         self.wrong[i] = True
@@ -243,7 +247,8 @@ class Table:
         """Are analytic and numerical gradient nothing but rounding?"""
         flat_floor = np.broadcast_to(np.ravel(self.context.floor), self.flat.shape)
         analytic = (self.flat == 0) | (np.abs(self.flat) <= 16 * flat_floor)
-        return bool(analytic.all()) and bool((np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
+        known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
+        return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
 
     def nothing_beside(self):
         """Is there no larger gradient that would make this zero a finding?"""
@@ -254,7 +259,7 @@ def _set_worst(entry, flat, index, n, u, step):
     a = float(flat[index])
     entry.worst_index = tuple(int(i) for i in np.unravel_index(index, entry.shape))
     entry.analytic, entry.numeric, entry.uncertainty, entry.step = a, float(n), float(u), float(step)
-    entry.relative_error = abs(a - n) / max(abs(a), abs(n)) if a != n else 0.0
+    entry.relative_error = abs(a - n) / (max(abs(a), abs(n)) or np.nan) if a != n else 0.0
 
 
 def _describe_right(entry, table):
@@ -409,10 +414,9 @@ def _look_along(slope, flat, direction, floor, context, table):
     row = slope.along(direction, context.rtol)
     n, u, step, left, right = (float(v) for v in row[:5])
     rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + float((floor * np.abs(direction)).sum())
+    rounding += 4 * context.total_noise / COARSEST  # of outputs that do not move
     if slope.array.dtype.itemsize < 8:
         rounding += 2.0**-23 * float(np.abs(flat * np.ravel(slope.array)).sum()) / max(step, 1e-3)
-    if n == 0 and np.isfinite(u):
-        u = max(u, 2 * context.total_noise / COARSEST)
     bound = context.rtol * max(abs(a), abs(n)) + 3 * u + rounding
     size = max(float(np.sqrt(np.sum(terms**2))), abs(n), abs(a))
     kind = int(row[6]) if len(row) > 6 else None

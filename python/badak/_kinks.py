@@ -71,10 +71,7 @@ def _plateau(secants, noise, grid, factor, h=None):
     if not np.isfinite(error).any():
         return (np.nan, np.inf) if h is None else (np.nan, np.inf, np.nan)
     best = int(np.argmin(error))
-    good = np.flatnonzero(error <= max(1e-3 * abs(slopes[best]), 4 * error[best]))
-    size = np.nanmax(np.abs(slopes[good])) if len(good) else 0.0
-    fine = np.flatnonzero(error <= max(1e-3 * size, 4 * error[best]))
-    last = int(fine[-1]) if len(fine) else best
+    last = int(np.flatnonzero(error <= np.maximum(1e-2 * np.abs(slopes), 4 * error[best]))[-1])
     chosen = last
     for j in range(last, 1, -1):  # the same plateau, towards larger steps
         if abs(slopes[j] - slopes[last]) > error[j] + error[last]:
@@ -172,11 +169,13 @@ def judge_joint(entries, analytic, context):
         for signs in _joint_signs(kinked, arrays, context.rng):
             wrong = _joint_is_wrong(signs, gradients, gy, output, arrays, context, scale)
             if wrong:
-                low, high, a, count = wrong
+                low, high, a, count, certain = wrong
                 text = Text("ties", count=count, left=number(low), right=number(high), analytic=number(a))
                 for entry in entries:
                     if entry.name in signs and np.any(signs[entry.name]):
-                        entry.status, entry.diagnosis = "FAIL", text
+                        entry.status, entry.diagnosis = "FAIL" if certain else "UNRESOLVED", text
+                        if not certain:
+                            entry.diagnosis = Text("kink unclear", count=count)
                 return
 
 
@@ -264,10 +263,6 @@ def _joint_is_wrong(signs, gradients, gy, output, arrays, context, scale):
     if min(near) - slack <= a <= max(near) + slack:
         return None
     width = max(near) - min(near)
-    if (
-        output is None
-        and len({round(v / (slack + 1e-300)) for v in near}) > 3
-        and min(near) - width <= a <= max(near) + width
-    ):
-        return None  # several kinks at once in one number: cannot be told
-    return low, high, a, count
+    several = output is None and len({round(v / (slack + 1e-300)) for v in near}) > 3
+    certain = not (several and min(near) - context.widths * width <= a <= max(near) + context.widths * width)
+    return low, high, a, count, certain

@@ -53,6 +53,7 @@ class NetSubject:
         analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
         self.names, self.arguments, self.y = ["x", "t"], [self.x, self.t], np.asarray(loss)
         context = Context(rtol, rng, self.most, 8 * FLOAT64_EPS * (1 + abs(float(loss))))
+        context.size, context.widths = abs(float(loss)), 4.0
         context.largest = max(float(np.abs(g).max(initial=0)) for g in [dx, *analytic.values()])
         for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
             last = which == len(self.params)

@@ -113,6 +113,11 @@ def generators_in(thing, depth=4):
     return found
 
 
+def shared():
+    """What a deep copy must not copy, as its memo: the global generators, which ``np.random.rand`` is bound to."""
+    return {id(one): one for one in (np.random.mtrand._rand, random._inst)}
+
+
 # -- state ------------------------------------------------------------------------------------
 
 
@@ -125,7 +130,7 @@ class Snapshot:
         self.state = self._copied(vars(thing))
 
     def _copied(self, state):
-        return copy.deepcopy(state, {id(array): array for array in self.kept})
+        return copy.deepcopy(state, shared() | {id(array): array for array in self.kept})
 
     def restore(self):
         """Put the object back."""

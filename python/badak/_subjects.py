@@ -197,6 +197,7 @@ class Subject:
             self.noisy = True
         self.restoring = False
 
+    widths = 0.2
     noisy = False
 
     def _found(self, kind):
@@ -398,6 +399,8 @@ class Subject:
         context = Context(rtol, rng, self.most(), float(noise.sum()))
         context.largest = _largest(analytic.values())
         context.unit = self.unit
+        context.size = float(np.abs(gy * y).sum())
+        context.widths = self.widths
         context.sampling = sampling
         context.neighbours = self._neighbours()
         context.one_hot = self._one_hot(y)
@@ -408,7 +411,10 @@ class Subject:
         for name, array in self.variables.items():
             entry = self._entry(name, point)
             gradient = analytic.get(name)
-            if has_form(entry, gradient, array, self._dtype(name, array)) and array.size:
+            if not has_form(entry, gradient, array, self._dtype(name, array)):
+                if entry.status == "NONFINITE" and point and not self._resolves(array, entry, sampling, rtol):
+                    continue  # so far from the given point that neither side is defined
+            elif array.size:
                 gradient = np.asarray(gradient, dtype=float)
                 context.floor = _rounding(gradient, name, others, self.unit if self.keep or self.reference else None)
                 context.name = name
@@ -421,6 +427,13 @@ class Subject:
             entries.append(entry)
         judge_joint(entries, analytic, context)
         yield from entries
+
+    @staticmethod
+    def _resolves(array, entry, sampling, rtol):
+        """Does the function have a slope where its gradient is not finite?"""
+        index = int(np.ravel_multi_index(entry.worst_index, array.shape)) if array.shape else 0
+        n, u, *_ = Slope(array, sampling.sample).element(index, rtol)
+        return np.isfinite(u) and u <= 1e-6 * abs(n)
 
     def _explained(self, entry, causes, slope, gradient, context, name):
         for cause in causes:
@@ -515,7 +528,7 @@ class Subject:
 
         def roughness(scale):
             # not at the point itself, where the function may have a kink or jump; the median: one elsewhere is no noise
-            close = np.array([output_at(step * scale) for step in range(1, 13)])
+            close = np.array([output_at(step * scale) for step in range(1, 11)])
             third = np.median(np.abs(np.diff(close, 3, axis=0)), axis=0)  # what is smooth is gone
             return np.where(np.isfinite(third), third, 0.0), np.abs(close - close[0]).max(axis=0) == 0
 
@@ -523,21 +536,26 @@ class Subject:
             far = output_at(1e-3)
             moved = np.isfinite(far) & (far != y)
             unit = max(precision(far[moved]), precision_of_dtype(self.y.dtype)) if moved.any() else FLOAT64_EPS
-            rough, still = roughness(1e-9)
+            rough, still = roughness(1e-7)
             if unit < 1e-12:
-                rougher, closely = roughness(1e-12)
-                rough, still = np.maximum(rough, rougher), still & closely
+                # noise stays the same at a quarter of the step, what is left of a curve goes with its cube
+                finer, closely = roughness(2.5e-8)
+                rough = np.where(finer < rough / 16, finer, rough)
+                still &= closely
+                for scale in (1e-9, 1e-12):
+                    finer, closely = roughness(scale)
+                    rough, still = np.maximum(rough, finer), still & closely
             change = np.where(moved, np.abs(far - y), 0.0)
-            frozen = still & (change * 1e-9 > 16 * FLOAT64_EPS * np.abs(y))
-            if unit < 1e-12 and frozen.any():
-                for scale in (1e-8, 1e-6, 1e-4):
-                    stairs, still = roughness(scale)
-                    rough = np.where(frozen, np.maximum(rough, stairs), rough)
-                    frozen = frozen & still
-                    if not frozen.any():
-                        break
-                unit = 2.0**-23
-            self.unit = unit
+            frozen = still & (change * 1e-7 > 16 * FLOAT64_EPS * np.abs(y))
+            for scale in (1e-6, 1e-5, 1e-4):
+                if unit > 1e-12 or not frozen.any():
+                    break
+                stairs, still = roughness(scale)
+                rough = np.where(frozen, np.maximum(rough, stairs), rough)
+                if (frozen & (stairs > 16 * FLOAT64_EPS * np.abs(y))).any():
+                    self.unit = 2.0**-23
+                frozen = frozen & still
+            self.unit = max(self.unit, unit)
             noise = np.maximum(unit * np.abs(y), rough)
             return np.where(np.isfinite(noise), noise, 0.0)
         finally:
@@ -674,20 +692,20 @@ def _rounding(gradient, name, others, unit):
 
 
 def precision(values):
-    """The rounding unit of the narrowest float type that holds all of these float64 numbers."""
-    values = np.asarray(values)
-    if values.dtype.itemsize < 8 and values.dtype.kind == "f":
-        values = values.astype(float)
-    values = values[np.isfinite(values) & (values != 0)] if values.ndim else values
+    """The rounding unit of the narrowest float type that holds all of these float64 numbers.
+
+    Numbers of a few bits, such as whole ones, say nothing about the type.
+    """
+    values = np.ravel(np.asarray(values, dtype=float))
+    values = values[np.isfinite(values) & (values != 0)]
     if not values.size:
         return FLOAT64_EPS
-    with np.errstate(all="ignore"):
-        single = values.astype(np.float32)
-    if not np.array_equal(single.astype(float), values):
-        return FLOAT64_EPS
-    if not (np.atleast_1d(single).view(np.uint32) & 0xFFFF).any():
-        return 2.0**-8
-    return 2.0**-23
+    whole = np.ldexp(np.frexp(values)[0], 53).astype(np.int64)
+    bits = 54 - int(np.frexp((whole & -whole).astype(float))[1].min())
+    for most, unit in ((5, FLOAT64_EPS), (8, 2.0**-7), (11, 2.0**-10), (24, 2.0**-23)):
+        if bits <= most:
+            return unit
+    return FLOAT64_EPS
 
 
 def precision_of_dtype(dtype):

@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 
-from ._state import Snapshot, generators_in
+from ._state import Snapshot, generators_in, shared
 from ._subjects import Subject, chosen_by, input_names, is_variable, own_arguments
 from .layers import Layer
 
@@ -116,7 +116,7 @@ def _is_layer(value):
 
 def float64_copy(thing, arrays, keep=False):
     """A deep copy whose `arrays` are float64, wherever they are used; raises what deepcopy raises."""
-    memo = {}
+    memo = shared()
     for array in arrays:
         memo[id(array)] = np.array(array, dtype=array.dtype if keep else np.float64, order="K")
     return copy.deepcopy(thing, memo)
@@ -126,6 +126,7 @@ class ObjectSubject(Subject):
     """What layers and networks share: a copy of the object, its parameters, its state."""
 
     calls_back_alone = True
+    widths = 4.0  # many units may sit on their kinks at once
 
     def take(self, thing):
         """Work on a copy of this object if one can be had, else on itself, to be put back in ``close``."""
@@ -281,6 +282,7 @@ class NetworkSubject(ObjectSubject):
         return self.checked_object.loss(*given, **self.loss_kwargs)
 
     def _back(self, gy, given):
+        self._reset()  # it goes forward itself, and draws what loss drew
         found = self.checked_object.gradient(*given, **self.gradient_kwargs)
         if not hasattr(found, "get"):
             raise TypeError(f"gradient must return a dict of gradients by name, got {type(found).__name__}")

@@ -1,4 +1,4 @@
-"""The C extension; all else about the package is in pyproject.toml.
+"""The C extension and the files that go into the package; all else about it is in pyproject.toml.
 
 Environment: BADAK_STRICT=1 makes warnings errors, BADAK_SANITIZE=1 builds with ASan and UBSan.
 """
@@ -8,7 +8,7 @@ import sys
 from glob import glob
 
 import numpy
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 flags = [
     "-std=gnu11",
@@ -39,4 +39,10 @@ core = Extension(
     extra_link_args=link_flags,
 )
 
-setup(ext_modules=[core])
+# Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
+texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
+
+# Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
+texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
+
+setup(ext_modules=[core], packages=find_packages("python") + texts)

@@ -1,12 +1,10 @@
 """Make notebooks from their text: ``python build.py en/ch05.md`` writes en/ch05.ipynb beside it, with its outputs.
 
-A block fenced by ```python is a code cell; what stands between two of them is a Markdown cell, and a heading begins
-another. A block fenced by ~~~python stays text: a solution, which the tests run as well.
+What a text looks like is said in ``badak/_notebook.py``, which reads it.
 """
 
 import os
 import pathlib
-import re
 import sys
 import tempfile
 import time
@@ -15,30 +13,14 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-METADATA = {
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
-CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SOLUTION = re.compile(r"^~~~python\n(.*?)^~~~$", re.MULTILINE | re.DOTALL)
-HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
+from badak import _notebook
+from badak._notebook import METADATA, SOLUTION
 
 
 def notebook_from(text):
-    """The notebook that a text describes, without outputs. The ids of its cells are their numbers."""
-    cells = []
-    for i, part in enumerate(CODE.split(text)):
-        if i % 2:
-            cells.append(new_code_cell(part.rstrip()))
-        else:
-            outside = SOLUTION.sub(lambda block: block.group().replace("#", "\0"), part)  # comments are no headings
-            pieces = (piece.replace("\0", "#").strip() for piece in HEADING.split(outside))
-            cells += [new_markdown_cell(piece) for piece in pieces if piece]
-    for number, cell in enumerate(cells, 1):
-        cell["id"] = f"cell-{number:03d}"
-    return new_notebook(cells=cells, metadata=METADATA)
+    """The notebook that a text describes, without outputs."""
+    return nbformat.from_dict(_notebook.notebook_from(text))
 
 
 def solutions(notebook):

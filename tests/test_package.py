@@ -120,7 +120,7 @@ def test_import_starts_nothing_and_loads_no_more_than_it_needs():
         assert not new & {"matplotlib", "gzip", "zlib", "hashlib", "json", "IPython", "html", "argparse"}, new
         print(*sorted(name for name in new if "." not in name))
     """)
-    assert set(found.split()) <= {"badak", "__future__", "importlib"}
+    assert set(found.split()) <= {"badak", "__future__", "copy", "importlib"}
 
 
 @pytest.mark.parametrize("options", [("-W", "error"), ("-W", "error", "-X", "dev"), ("-I",), ("-O",), ("-OO",)])
@@ -251,7 +251,10 @@ def test_files_of_the_distribution(distribution):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "badak/py.typed" in names
     assert "badak/_core.pyi" in names
-    assert not any(name.endswith((".c", ".h", ".inc")) or name.startswith("tests") for name in names)
+    c_files = [name for name in names if name.endswith((".c", ".h", ".inc"))]
+    assert all(name.startswith("badak/_files/csrc/") for name in c_files) and c_files  # those that show() quotes
+    assert not any(name.startswith("tests") or name.endswith((".ipynb", "build.py")) for name in names)
+    assert any(name.startswith("badak/_files/notebooks/en/") for name in names)
 
 
 def test_version_is_a_version():

@@ -220,8 +220,9 @@ PyArrayObject *parameter_values(PyObject *object, const char *name, const bd_sha
         return NULL;
     PyArrayObject *array = (PyArrayObject *)object;
     if (PyArray_TYPE(array) != type_num) {
-        PyErr_Format(PyExc_TypeError, "%s is %S, but the other parameters of this layer are %s", name,
-                     (PyObject *)PyArray_DESCR(array), type_num == NPY_FLOAT ? "float32" : "float64");
+        const char *expected = type_num == NPY_FLOAT ? "float32" : "float64";
+        PyErr_Format(PyExc_TypeError, "%s is %S, but this layer computes in %s: assign %s.astype(\"%s\")", name,
+                     (PyObject *)PyArray_DESCR(array), expected, name, expected);
         return NULL;
     }
     bool same = PyArray_NDIM(array) == shape->ndim;

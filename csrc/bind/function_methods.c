@@ -1,4 +1,4 @@
-/* The functions of badak._core: the book's functions, optimiser updates, numerical gradients, and facts. */
+/* The functions of badak._core: the book's functions, optimiser updates, and facts. */
 #include <math.h>
 
 #include "../kernels/kernels.h"
@@ -58,10 +58,21 @@ static PyObject *apply(PyObject *module, PyObject *args)
     return out ? PyArray_Return(out) : NULL;
 }
 
-static PyObject *real_array(PyObject *module, PyObject *object)
+/* The intake for Python code: an array of real numbers, with at least `min_ndim` dimensions where that is said. */
+static PyObject *real_array(PyObject *module, PyObject *args)
 {
+    PyObject *object;
+    const char *name = "x";
+    int min_ndim = -1;
+    bd_shape shape;
+
     (void)module;
-    return (PyObject *)intake(object, "x", ANY_FLOAT);
+    if (!PyArg_ParseTuple(args, "O|si:real_array", &object, &name, &min_ndim))
+        return NULL;
+    PyArrayObject *x = intake(object, name, ANY_FLOAT);
+    if (x && min_ndim >= 0 && shape_of(x, name, min_ndim, &shape))
+        Py_CLEAR(x);
+    return (PyObject *)x;
 }
 
 static PyObject *softmax(PyObject *module, PyObject *object)
@@ -92,7 +103,7 @@ static int parse_window(bd_window *window, const bd_shape *x, PyObject *const si
 {
     static const char *const name[4] = {"filter_h", "filter_w", "stride", "pad"};
     int64_t *to[4] = {&window->fh, &window->fw, &window->stride, &window->pad};
-    bd_detail detail;
+    bd_detail detail = {.what = "the images"};
 
     window->dilation = 1;
     for (int i = 0; i < 4; i++) {
@@ -154,6 +165,8 @@ static PyObject *col2im(PyObject *module, PyObject *args)
     for (int i = 0; i < 4; i++)
         if (parse_int(PyTuple_GET_ITEM(input_shape, i), "a size in input_shape", &shape.dim[i]))
             return NULL;
+        else if (shape.dim[i] < 0)
+            return PyErr_Format(PyExc_ValueError, "input_shape = %R: no size can be negative", input_shape);
     PyArrayObject *col = intake(object, "col", ANY_FLOAT);
     if (!col || parse_window(&window, &shape, sizes))
         goto done;
@@ -420,145 +433,6 @@ static PyObject *describe_optimizers(PyObject *module, PyObject *unused)
     return all;
 }
 
-/* ---------------------------------------------------------------- numerical derivatives of Python functions */
-
-static int call_scalar(PyObject *f, PyObject *argument, double *value)
-{
-    PyObject *result = PyObject_CallOneArg(f, argument);
-    int failed = 0;
-
-    if (!result)
-        return -1;
-    if (PyFloat_Check(result)) {
-        *value = PyFloat_AS_DOUBLE(result);
-    } else if (PyArray_Check(result) && PyArray_SIZE((PyArrayObject *)result) != 1) {
-        PyErr_Format(PyExc_ValueError, "f must return one number, got an array of %zd",
-                     (Py_ssize_t)PyArray_SIZE((PyArrayObject *)result));
-        failed = -1;
-    } else if (PyArray_Check(result)) {
-        PyObject *number = PyArray_ToScalar(PyArray_DATA((PyArrayObject *)result), (PyArrayObject *)result);
-        failed = number ? parse_real(number, "the result of f", value) : -1;
-        Py_XDECREF(number);
-    } else {
-        failed = parse_real(result, "the result of f", value);
-    }
-    Py_DECREF(result);
-    return failed;
-}
-
-/* Element `at` of a float array of any layout. */
-static double get_element(const void *at, bd_dtype dtype)
-{
-    return dtype == BD_F32 ? (double)*(const float *)at : *(const double *)at;
-}
-
-static void set_element(void *at, bd_dtype dtype, double value)
-{
-    if (dtype == BD_F32)
-        *(float *)at = (float)value;
-    else
-        *(double *)at = value;
-}
-
-/* Did f resize x, or change its type, under our hands? */
-static bool moved_away(PyArrayObject *x, const void *data, npy_intp size)
-{
-    return PyArray_DATA(x) != data || PyArray_SIZE(x) != size ||
-           (PyArray_TYPE(x) != NPY_FLOAT && PyArray_TYPE(x) != NPY_DOUBLE);
-}
-
-/* (f(x + h) - f(x - h)) / 2h for every element, x changed in place and restored to the bit, also when f raises. */
-static PyObject *numerical_gradient(PyObject *module, PyObject *args)
-{
-    PyObject *f, *object, *h_object;
-    double h;
-
-    (void)module;
-    if (!PyArg_ParseTuple(args, "OOO:numerical_gradient", &f, &object, &h_object))
-        return NULL;
-    if (!PyCallable_Check(f))
-        return PyErr_Format(PyExc_TypeError, "f must be callable, got %s", Py_TYPE(f)->tp_name);
-    if (check_parameter(object, "x"))
-        return NULL;
-    if (parse_real(h_object, "h", &h))
-        return NULL;
-    if (!(h > 0) || h > 1e30)
-        return PyErr_Format(PyExc_ValueError, "h = %R is out of range: expected above 0 and at most 1e30", h_object);
-    PyArrayObject *x = (PyArrayObject *)object;
-    const bd_dtype dtype = PyArray_TYPE(x) == NPY_FLOAT ? BD_F32 : BD_F64;
-    PyArrayObject *gradient = (PyArrayObject *)PyArray_NewLikeArray(x, NPY_CORDER, NULL, 0);
-    PyArrayIterObject *it = gradient ? (PyArrayIterObject *)PyArray_IterNew(object) : NULL;
-    if (!it) {
-        Py_XDECREF(gradient);
-        return NULL;
-    }
-    const void *data = PyArray_DATA(x);
-    const size_t size = bd_dtype_size(dtype);
-    bool failed = false;
-
-    for (npy_intp i = 0; i < it->size && !failed; i++) {
-        double before, right = 0, left = 0, moved = 2 * h;
-        char kept[sizeof(double)];
-        memcpy(kept, it->dataptr, size);
-        before = get_element(it->dataptr, dtype);
-        set_element(it->dataptr, dtype, before + h);
-        if (dtype == BD_F32) /* what the step really is on the coarser grid */
-            moved = get_element(it->dataptr, dtype);
-        failed = call_scalar(f, object, &right) || moved_away(x, data, it->size);
-        if (!failed) {
-            set_element(it->dataptr, dtype, before - h);
-            if (dtype == BD_F32)
-                moved -= get_element(it->dataptr, dtype);
-            failed = call_scalar(f, object, &left) || moved_away(x, data, it->size);
-        }
-        if (moved_away(x, data, it->size)) {
-            if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_RuntimeError, "f changed the memory of x");
-            break;
-        }
-        memcpy(it->dataptr, kept, size);
-        if (!failed)
-            set_element((char *)PyArray_DATA(gradient) + (size_t)i * size, dtype, (right - left) / moved);
-        PyArray_ITER_NEXT(it);
-    }
-    Py_DECREF(it);
-    if (failed || PyErr_Occurred())
-        Py_CLEAR(gradient);
-    return (PyObject *)gradient;
-}
-
-/* f(h) of Python, which returns (value, how far it really went, bound on the rounding in value). */
-static bool python_probe(void *context, double h, bd_sample *sample)
-{
-    PyObject *step = PyFloat_FromDouble(h), *result = NULL;
-    bool good = false;
-
-    if (step)
-        result = PyObject_CallOneArg(context, step);
-    if (result && PyTuple_Check(result))
-        good = PyArg_ParseTuple(result, "ddd", &sample->value, &sample->moved, &sample->noise);
-    else if (result)
-        PyErr_SetString(PyExc_TypeError, "the probe must return (value, moved, noise)");
-    Py_XDECREF(step);
-    Py_XDECREF(result);
-    return good;
-}
-
-static PyObject *derivative(PyObject *module, PyObject *args)
-{
-    PyObject *f;
-    double scale, rtol;
-    bd_derivative_result r;
-
-    (void)module;
-    if (!PyArg_ParseTuple(args, "Odd:derivative", &f, &scale, &rtol))
-        return NULL;
-    if (!bd_derivative(&r, python_probe, f, scale, rtol))
-        return NULL;
-    return Py_BuildValue("dddiddOO", r.value, r.uncertainty, r.step, r.evaluations, r.left, r.right,
-                         r.finite ? Py_True : Py_False, r.one_sided ? Py_True : Py_False);
-}
-
 /* ---------------------------------------------------------------- facts */
 
 static PyObject *isa(PyObject *module, PyObject *unused)
@@ -585,8 +459,9 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
 
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
-    {"real_array", real_array, METH_O,
-     "real_array(x, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it holds real numbers."},
+    {"real_array", real_array, METH_VARARGS,
+     "real_array(x, name='x', min_ndim=-1, /)\n--\n\nx as a contiguous float32 or float64 array; TypeError unless it "
+     "holds real numbers."},
     {"softmax", softmax, METH_O, "softmax(x, /)\n--\n\nSoftmax over the last axis."},
     {"im2col", im2col, METH_VARARGS, "im2col(x, filter_h, filter_w, stride, pad, /)\n--\n\nWindows of images as rows."},
     {"col2im", col2im, METH_VARARGS,
@@ -603,8 +478,11 @@ PyMethodDef function_methods[] = {
     {"numerical_gradient", numerical_gradient, METH_VARARGS,
      "numerical_gradient(f, x, h, /)\n--\n\nCentral differences; x is changed in place and restored."},
     {"derivative", derivative, METH_VARARGS,
-     "derivative(f, scale, rtol, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, right, "
-     "finite, one_sided)."},
+     "derivative(f, size, rtol, coarsest=0.0, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, "
+     "right, finite, one_sided, bend, kind, left_uncertainty, right_uncertainty)."},
+    {"one_sided", one_sided, METH_VARARGS,
+     "one_sided(f, size, rtol, coarsest=0.0, /)\n--\n\nThe same, the slopes from either side extrapolated on their "
+     "own."},
     {"layer_kinds", describe_kinds, METH_NOARGS, "layer_kinds()\n--\n\nThe descriptors, as dictionaries."},
     {"optimizer_kinds", describe_optimizers, METH_NOARGS, "optimizer_kinds()\n--\n\nThe optimisers, likewise."},
     {"isa", isa, METH_NOARGS, "isa()\n--\n\nThe instruction set whose kernels are in use."},

@@ -45,6 +45,8 @@ typedef enum {
     BD_NOT_FINITE,
     BD_LOSS_NOT_FINITE,
     BD_GRADIENT_NOT_FINITE,
+    BD_UPDATE_NOT_FINITE,
+    BD_STOPPED,
     BD_NOT_A_LOSS,
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
@@ -115,7 +117,7 @@ void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, un
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
 
-enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
+enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 8, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
 
 typedef union {
     int64_t i;
@@ -154,6 +156,8 @@ typedef enum {
     BD_BINARY_TARGET = 1 << 7, /* each column of the target is a class of its own: 0, 1, or between */
     BD_CAN_RELU = 1 << 8,      /* applies a ReLU to what it stores when io->relu_out, and to dx when io->relu_dx */
     BD_IS_RELU = 1 << 9,       /* is that ReLU */
+    BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
+    BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -201,9 +205,11 @@ typedef struct {
     void *const *dparam;
     const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
+    bool *stop;          /* set by a kind that calls out of the core and failed there: the run ends */
     bool training;
-    bool relu_out; /* only with BD_CAN_RELU: store max(out, 0) */
-    bool relu_dx;  /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
+    bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
+    bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
+    bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
 } bd_io;
 
 struct bd_layer_kind {
@@ -255,6 +261,7 @@ typedef struct {
 typedef struct {
     const bd_optimizer_kind *kind;
     bd_value hyper[BD_MAX_HYPER];
+    double weight_decay; /* lambda of the penalty lambda / 2 sum W^2, over parameters of role BD_WEIGHT */
 } bd_optimizer;
 
 extern const bd_optimizer_kind bd_sgd, bd_momentum, bd_nesterov, bd_adagrad, bd_rmsprop, bd_adam;
@@ -269,6 +276,9 @@ double bd_cross_entropy_f32(const float *y, const bd_target *t, bd_size n, bd_si
 double bd_cross_entropy_f64(const double *y, const bd_target *t, bd_size n, bd_size c, double eps);
 /* The first element of x that is NaN or infinite, or -1. */
 bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype);
+/* Is every |x| < limit? A NaN is not. */
+bool bd_all_below(const void *x, bd_size n, double limit, bd_dtype dtype);
+double bd_sum_of_squares(const void *x, bd_size n, bd_dtype dtype);
 /* col (n oh ow, c fh fw): the windows of x (n, c, h, w) as rows; col2im adds each entry back to where it came from. */
 void bd_im2col(void *col, const void *x, bd_size n, const bd_window *window, bd_dtype dtype);
 void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_dtype dtype);
@@ -311,6 +321,9 @@ typedef struct {
  * the plan at fault. */
 bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
                         const bd_shape *input, uint64_t seed, bd_detail *detail);
+/* The same without memory for arrays: only names, shapes and steps may be asked for. */
+bd_status bd_net_plan(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                      const bd_shape *input, uint64_t seed, bd_detail *detail);
 void bd_net_free(bd_net *net);
 
 /* Draws fresh parameters from the net's generator. */
@@ -349,8 +362,9 @@ void bd_net_set_updates(bd_net *net, int64_t updates);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
-/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. */
-void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
+/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
+ * ended it; so may all that follow. */
+bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
 /* The mean loss of n samples; `hits` (or NULL) counts samples whose largest score is their label's. */
 bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
                       bool training, bd_detail *detail);
@@ -358,9 +372,18 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
 bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
                           bd_size n, bool fuse, bd_detail *detail);
 /* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
- * the bound kind. When it fails no parameter has changed. */
+ * the bound kind. `loss` includes the penalty of weight decay. When it fails only the gradients have changed; where
+ * something is not finite, detail->where is the first step of the plan that shows it (-1: x itself). */
 bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
                        bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail);
+/* The two halves of bd_net_train. Between them bd_net_undo goes back to before the first. */
+bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                            const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                            bd_detail *detail);
+bd_status bd_net_end_step(bd_net *net, const bd_optimizer *optimizer, bd_detail *detail);
+void bd_net_undo(bd_net *net);
+/* weight_decay / 2 times the sum of the squares of all weights. */
+double bd_net_penalty(const bd_net *net, double weight_decay);
 /* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
@@ -371,29 +394,78 @@ double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
 
+/* Which of its branches (the sides of a ReLU, the winners of a pool) f took, compared with h = 0. */
+typedef enum {
+    BD_UNTOLD,      /* nobody looked */
+    BD_UNMOVED,     /* nothing on the way to the result moved */
+    BD_SAME_BRANCH, /* the same */
+    BD_LEFT_TIE,    /* others, but only where h = 0 lies on the border */
+    BD_CROSSED,     /* others */
+} bd_branch;
+
 /* A function at a step h along one direction. */
 typedef struct {
-    double value;
+    long double value;
     double moved; /* how far the step really went, once it was rounded to the grid of floats */
     double noise; /* a bound on the rounding error in value, as far as its change from h = 0 is concerned */
+    bd_branch branch;
 } bd_sample;
 
-/* Takes a sample at h; false stops everything (the callee knows why). */
+/* Takes a sample at h; false stops everything (the callee knows why). Branches not set are BD_UNTOLD. */
 typedef bool (*bd_probe)(void *context, double h, bd_sample *sample);
+
+typedef enum {
+    BD_SMOOTH,
+    BD_KINK,       /* the slopes from the left and from the right differ; value is their mean */
+    BD_JUMP,       /* f is not continuous there */
+    BD_UNRESOLVED, /* the bound is large */
+    BD_NO_VALUE,   /* f(0) is not finite, or f is nowhere near it */
+} bd_kind;
 
 typedef struct {
     double value;       /* the derivative */
     double uncertainty; /* a bound on its error */
     double step;        /* the h whose rung was chosen */
     int evaluations;
-    double left, right; /* slopes to either side at that step */
-    bool finite;        /* some step gave finite numbers */
-    bool one_sided;     /* only one side of the point could be evaluated */
+    double left, right; /* slopes to either side: at that step; at a kink, or if asked for, extrapolated to 0 */
+    double left_uncertainty, right_uncertainty; /* of the extrapolated ones; else infinite */
+    double bend;                                /* their gap as h goes to 0, less what noise can do */
+    bd_kind kind;
+    bool finite;    /* some step gave finite numbers */
+    bool one_sided; /* only one side of the point could be evaluated */
+    bool exact;     /* the branches were told, so that kinks are known */
 } bd_derivative_result;
 
-/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate; it stops once the bound is below rtol / 50,
- * relatively. */
-bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double rtol);
+/* d/dh f(h) at 0 by Ridders' ladder. `size` is that of the coordinate; steps go down from `coarsest` (0: a twentieth of
+ * the size) and end early once the bound is below rtol / 50, relatively. */
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+/* The same, with the slopes from either side extrapolated on their own. */
+bool bd_one_sided(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+
+/* The ladder itself, for those who take the samples of many at once. */
+enum { BD_RUNGS = 56 };
+
+typedef struct {
+    double h, noise, size; /* the largest noise and |value| so far */
+    bd_sample right, left;
+} bd_rung;
+
+typedef struct {
+    bd_sample at;
+    bd_rung rung[BD_RUNGS], check[2];
+    int count, apart, evaluations;
+    double coordinate, coarsest, finest, h, target, noise;
+    enum { BD_WALKING, BD_CHECKING, BD_DONE } stage;
+    bool exact, both_sides, checked, denied, near, deeper, moved, all_fit, many_bits, single;
+} bd_ladder;
+
+/* `at` is the sample at 0; if its branch is BD_UNMOVED, all samples tell theirs. */
+void bd_ladder_begin(bd_ladder *ladder, const bd_sample *at, double size, double coarsest, double rtol,
+                     bool both_sides);
+/* The step at which it wants samples, on both sides; false when it has seen enough. */
+bool bd_ladder_next(const bd_ladder *ladder, double *h);
+void bd_ladder_take(bd_ladder *ladder, const bd_sample *right, const bd_sample *left);
+void bd_ladder_end(bd_ladder *ladder, bd_derivative_result *out);
 
 /* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
 

@@ -5,11 +5,29 @@
 
 #include "elementwise.inc"
 
+#include "convolution.inc"
+
+#include "sparse.inc"
+
+#include "pooling.inc"
+
+#include "transpose.inc"
+
 const bd_kernels_real TABLE = {
     .gemm_nn = KERNEL(gemm_nn),
     .gemm_nt = KERNEL(gemm_nt),
     .gemm_tn = KERNEL(gemm_tn),
     .sum_rows = KERNEL(sum_rows),
+    .transpose = KERNEL(transpose),
+    .convolve = KERNEL(convolve),
+    .convolve_filter = KERNEL(convolve_filter),
+    .convolve_back = KERNEL(convolve_back),
+    .count_nonzero = KERNEL(count_nonzero),
+    .list_nonzero = KERNEL(list_nonzero),
+    .convolve_filter_sparse = KERNEL(convolve_filter_sparse),
+    .convolve_back_sparse = KERNEL(convolve_back_sparse),
+    .pool = KERNEL(pool),
+    .pool_backward = KERNEL(pool_backward),
     .exp = KERNEL(exp),
     .log = KERNEL(log),
     .relu = KERNEL(relu),
@@ -20,7 +38,7 @@ const bd_kernels_real TABLE = {
     .sigmoid_backward = KERNEL(sigmoid_backward),
     .tanh_backward = KERNEL(tanh_backward),
     .softmax_rows = KERNEL(softmax_rows),
-    .all_finite = KERNEL(all_finite),
+    .all_below = KERNEL(all_below),
     .sgd = KERNEL(sgd),
     .momentum = KERNEL(momentum),
     .nesterov = KERNEL(nesterov),

@@ -43,7 +43,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"badak {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_demo, _add_info):
+    for add in (_add_demo, _add_info, _add_notebooks):
         add(commands)
     return parser
 
@@ -134,6 +134,34 @@ def _installed(package):
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+# -- notebooks --------------------------------------------------------------------------------
+
+
+def _add_notebooks(commands):
+    parser = _add_command(commands, "notebooks", _notebooks, "Write the book's chapters, as notebooks, into a folder.")
+    parser.add_argument("folder", metavar="DIR", help="made if there is none")
+    parser.add_argument("--lang", choices=("en", "ko"), default="en", help="their language (default: en)")
+    parser.add_argument("--force", action="store_true", help="overwrite notebooks that are there")
+
+
+def _notebooks(args):
+    from ._notebook import unpack
+
+    try:
+        written = unpack(args.folder, args.lang, force=args.force)
+    except FileExistsError as error:
+        remedy = f"{args.folder} is a file" if os.path.isfile(args.folder) else "--force overwrites them"
+        print(f"badak notebooks: {error} ({remedy})", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"badak notebooks: {error}", file=sys.stderr)
+        return 1
+    for path in written:
+        print(path)
+    print(f"To open them: jupyter lab {args.folder}")
+    return 0
 
 
 if __name__ == "__main__":

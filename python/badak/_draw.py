@@ -254,7 +254,7 @@ def images(images, axes=None, *, columns=None, captions=None, colors=None, gap=1
 
     Parameters
     ----------
-    images : (N, height, width) array
+    images : (N, height, width) array, or (N, height, width, 3) in colour
     axes : Axes or None
         None: a new figure.
     columns : int
@@ -262,7 +262,7 @@ def images(images, axes=None, *, columns=None, captions=None, colors=None, gap=1
     captions : N str
         Below the images, of one line or more.
     colors : N colours or None
-        Of the captions, and of frames around the images; None: black, and no frame.
+        Of the captions, and of frames around the images; None: the style's, and no frame.
     gap : float
         Between images.
     lines : int
@@ -275,7 +275,7 @@ def images(images, axes=None, *, columns=None, captions=None, colors=None, gap=1
     Axes
     """
     images = np.asarray(images)
-    count, height, width = images.shape
+    count, height, width = images.shape[:3]
     columns = columns or max(1, round(np.sqrt(count)))
     rows = -(-count // columns)
     tall = height / width
@@ -297,7 +297,7 @@ def images(images, axes=None, *, columns=None, captions=None, colors=None, gap=1
                 captions[i],
                 ha="center",
                 va="top",
-                color=color or BLACK,
+                color=color,  # None: that of the style
                 fontsize="small",
                 linespacing=1.1,
             )
@@ -394,7 +394,7 @@ def scale(axes, beside):
 
 def _tidy(axes):
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, color="#e4e4e4", linewidth=0.8)
+    axes.grid(True, color=GREY, alpha=0.22, linewidth=0.8)  # seen on light and dark
     axes.set_axisbelow(True)
 
 

@@ -20,9 +20,7 @@ import time
 
 import numpy as np
 
-from . import _core
 from ._net_subject import NetSubject
-from ._slope import FLOAT64_EPS
 from ._state import Chance, random_stream
 from ._subjects import FunctionSubject
 from ._subjects_layers import LayerSubject, NetworkSubject
@@ -240,50 +238,9 @@ def _merged(old, new):
             return len(STATUSES) - 0.5
         return STATUSES.index(entry.status)
 
-    worse, other = (new, old) if rank(new) < rank(old) else (old, new)
+    worse = new if rank(new) < rank(old) else old
     worse.evaluations = old.evaluations + new.evaluations
     worse.seconds = old.seconds + new.seconds
     worse.pairs = np.concatenate([old.pairs, new.pairs])
     worse.zero = old.zero and new.zero
     return worse
-
-
-def derivative(f, x, *, rtol=1e-10):
-    """The derivative of f at the number x, with a bound on its own error.
-
-    Parameters
-    ----------
-    f : callable
-        From a float to a float.
-    x : float
-    rtol : float
-        Stop once the bound is this small, relatively.
-
-    Returns
-    -------
-    Derivative
-        ``value``, ``uncertainty``, ``step`` and ``evaluations``.
-    """
-    x = float(x)
-
-    def probe(h):
-        y = float(f(x + h))
-        return y, (x + h) - x, FLOAT64_EPS * abs(y)
-
-    value, uncertainty, step, evaluations, *_ = _core.derivative(probe, abs(x), rtol)
-    return Derivative(value, uncertainty, step, evaluations)
-
-
-class Derivative:
-    """A number with a bound: the truth is within ``uncertainty`` of ``value``."""
-
-    def __init__(self, value, uncertainty, step, evaluations):
-        self.value = value
-        self.uncertainty = uncertainty
-        self.step = step
-        self.evaluations = evaluations
-        resolved = np.isfinite(uncertainty) and (value == 0 or uncertainty <= 1e-3 * abs(value))
-        self.status = "PASS" if resolved else "UNRESOLVED"
-
-    def __repr__(self):
-        return f"{self.value!r} ± {self.uncertainty:.1g}"

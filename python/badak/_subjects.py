@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from . import _core
 from ._causes import causes_for
 from ._judge import Context, judge, signed
 from ._kinks import judge_joint
@@ -757,7 +758,7 @@ def private(value, keep=False):
     """Our own float64 copy of a float array or number; other things as they are."""
     if isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
         dtype = value.dtype.newbyteorder("=") if keep and isinstance(value, np.ndarray) else np.float64
-        return np.array(value, dtype=dtype, order="C")
+        return np.array(_core.real_array(value, "an input") if dtype is np.float64 else value, dtype=dtype, order="C")
     return value.copy() if isinstance(value, np.ndarray) else value
 
 

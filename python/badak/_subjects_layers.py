@@ -8,7 +8,7 @@ import numpy as np
 
 from ._state import Snapshot, generators_in, shared
 from ._subjects import Subject, chosen_by, input_names, is_variable, own_arguments
-from .layers import Layer
+from .layers import CoreLayer
 
 PAIRS = (("W", "dW"), ("b", "db"), ("gamma", "dgamma"), ("beta", "dbeta"))
 NOT_PARAMETERS = {"x", "y", "t", "out", "mask", "loss", "input", "output"}  # caches, whatever else is called d...
@@ -58,7 +58,7 @@ def find_parameters(thing, path=(), prefix="", seen=None, depth=4):
     grads = getattr(thing, "grads", None)
     for name, gradient in _pairs(thing):
         add(name, (("attribute", name),), (("attribute", gradient),), getattr(thing, name, None))
-    if isinstance(own, dict) and not isinstance(thing, Layer):
+    if isinstance(own, dict) and not isinstance(thing, CoreLayer):
         for name, array in own.items():
             add(str(name), (("attribute", "params"), ("item", name)), _gradient_path(thing, grads, name), array)
     elif isinstance(own, (list, tuple)):
@@ -92,7 +92,7 @@ def _pairs(thing):
 
 def _children(thing):
     """(name, path, layer) of the layers that an object holds."""
-    if isinstance(thing, Layer):
+    if isinstance(thing, CoreLayer):
         for i, child in enumerate(thing._layers):
             yield f"layers[{i}]", (("attribute", "_layers"), ("item", i)), child
         return
@@ -185,7 +185,7 @@ class LayerSubject(ObjectSubject):
     def __init__(self, layer, inputs, *, names, kwargs, seed, chance, wrt=None, reference=None, keep=False):
         super().__init__(seed, chance)
         self.keep, self.kwargs, self.wrt, self.reference = keep, kwargs or {}, wrt, reference
-        self.title = repr(layer) if isinstance(layer, Layer) else type(layer).__name__
+        self.title = repr(layer) if isinstance(layer, CoreLayer) else type(layer).__name__
         self.names = input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
         own_arguments(self, inputs)
         self.variables = {}

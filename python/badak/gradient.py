@@ -93,9 +93,7 @@ def gradient_descent(f, init_x, lr=0.01, step_num=100):
     x_history : (step_num, ...) array
         Where each step began.
     """
-    x = np.array(init_x)
-    if x.dtype.kind in "iub":
-        x = x.astype(float)
+    x = np.array(_core.real_array(init_x, "init_x"))
     x_history = np.zeros((step_num, *x.shape), x.dtype)
     for step in range(step_num):
         x_history[step] = x

@@ -9,6 +9,9 @@ import math
 import numpy as np
 
 from . import _core
+from . import functions as _functions
+from .functions import *  # noqa: F403  (the book's module hands on those, np among them, and im2col and col2im)
+from .util import col2im, im2col
 
 __all__ = [
     "AddLayer",
@@ -18,6 +21,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "IdentityWithLoss",
+    "Layer",
     "LeakyRelu",
     "MulLayer",
     "Pooling",
@@ -28,14 +32,19 @@ __all__ = [
     "Softmax",
     "SoftmaxWithLoss",
     "Tanh",
-    "np",  # the book's module hands it on
+    "col2im",
+    "im2col",
+    *_functions.__all__,
 ]
 
 _KINDS = _core.layer_kinds()
 
 
 class Parameter:
-    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked."""
+    """An array that a layer holds by reference: ``layer.W is W``. Assigning another one is checked.
+
+    The dtypes of a layer's parameters have to be one only when it runs, so that all can be assigned, one by one.
+    """
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -61,6 +70,60 @@ class Gradient:
 
 
 class Layer:
+    """What all layers share, and the base of your own: write ``forward(x)`` and ``backward(dout)``.
+
+    ``backward`` returns the gradient with respect to x and puts those of the parameters into ``grads``. An instance
+    works alone, under ``gradcheck`` and inside a ``Net``, which trains its parameters. There x and dout are read-only;
+    a ``forward(x, train_flg)`` is told whether the net trains.
+
+    Attributes
+    ----------
+    params, grads : dict
+        Arrays by name: float32 or float64 parameters, and the gradients that ``backward`` computed. The arrays of
+        ``params`` stay the layer's own: a Net changes them in place. Weight decay counts those of two or more axes.
+
+    Examples
+    --------
+    >>> class Swish(bd.Layer):                                # x * sigmoid(beta * x), with a beta to be learned
+    ...     def __init__(self, beta=1.0):
+    ...         self.params["beta"] = np.array([beta])
+    ...     def forward(self, x):
+    ...         self.x, self.y = x, bd.sigmoid(self.params["beta"] * x)
+    ...         return x * self.y
+    ...     def backward(self, dout):
+    ...         slope = self.x * self.y * (1 - self.y)
+    ...         self.grads["beta"] = np.array([(dout * slope * self.x).sum()])
+    ...         return dout * (self.y + self.params["beta"] * slope)
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Layer:
+            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu, or derive yours")
+        layer = super().__new__(cls)
+        layer.params, layer.grads = {}, {}  # here, so that a layer of yours need not call __init__
+        return layer
+
+    def forward(self, x):
+        """The output for x."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+
+    def backward(self, dout):
+        """The gradient with respect to x, for the gradient `dout` of the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(dout)")
+
+    def config(self):
+        """dict: what to call the class with to make such a layer anew, in JSON's types; ``Net.save`` notes it."""
+        return {}
+
+    def __call__(self, x):
+        """The same as ``forward``."""
+        return self.forward(x)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{n}{np.shape(a)}' for n, a in self.params.items())})"
+
+
+class CoreLayer(Layer):
     """A layer of the C core. Its descriptor there says what it takes; ``kind`` is its name.
 
     Attributes
@@ -74,14 +137,19 @@ class Layer:
     kind = None
     _spelled = {}  # noqa: RUF012  # options of the descriptor that go by another name here
 
+    def __new__(cls, *args, **kwargs):
+        return object.__new__(cls)
+
     def __init__(self, params=None, layers=(), **hyper):
-        if self.kind is None:
-            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu")
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
         self._params = self._grads = {}
         self._set_params(params or {})
+        arrays = {name: array for name, array in self._params.items() if isinstance(array, np.ndarray) and array.ndim}
+        if len({array.dtype for array in arrays.values()}) > 1:
+            types = ", but ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
+            raise TypeError(f"{types}: give both in one type")
 
     # -- parameters ---------------------------------------------------------------------------
 
@@ -92,15 +160,7 @@ class Layer:
             hyper = hyper | self._sizes(**params)
         order = _KINDS[self.kind]["hyper"]
         ready = all(default is not None or hyper.get(name) is not None for name, default in order)
-        core = (
-            _core.Layer(
-                self.kind,
-                tuple(hyper[name] for name, _ in order),
-                tuple(layer.core for layer in self._layers),
-            )
-            if ready
-            else None
-        )
+        core = _core.Layer(self.kind, tuple(hyper[name] for name, _ in order)) if ready else None
         self._params = params
         self._core = core
 
@@ -120,12 +180,17 @@ class Layer:
 
     @property
     def core(self):
-        """The layer of the C core that does the work."""
+        """The layer of the C core that does the work, without those inside it."""
         if self._core is None:
             raise RuntimeError(f"{self!r} is not complete: {self._missing}")
         return self._core
 
     _missing = "a hyper-parameter has no value"
+
+    @classmethod
+    def _from_hyper(cls, hyper):
+        """A layer without arrays from the options of the descriptor, as a file has them."""
+        return cls(**hyper)
 
     def _arrays(self):
         if any(array is None for array in self._params.values()):
@@ -156,10 +221,6 @@ class Layer:
         (dx,), grads = self.core.backward(self._saved, dout, self._arrays())
         self._grads = dict(zip(self._params, grads, strict=True))
         return dx
-
-    def __call__(self, x):
-        """The same as ``forward``."""
-        return self.forward(x)
 
     @property
     def x(self):
@@ -219,7 +280,7 @@ class AddLayer:
         return dout * 1, dout * 1
 
 
-class Relu(Layer):
+class Relu(CoreLayer):
     """out = x where x > 0, else 0 (book: section 5.5.1).
 
     The slope at exactly 0 is 0 here, as in the book. A NaN passes.
@@ -240,7 +301,7 @@ class Relu(Layer):
         return None if self._saved is None else self._saved.inputs[0] <= 0
 
 
-class Sigmoid(Layer):
+class Sigmoid(CoreLayer):
     """out = 1 / (1 + exp(-x)) (book: section 5.5.2), without overflow for any x."""
 
     kind = "Sigmoid"
@@ -249,7 +310,7 @@ class Sigmoid(Layer):
         super().__init__()
 
 
-class Tanh(Layer):
+class Tanh(CoreLayer):
     """out = tanh(x) (book: section 6.2.2 uses it)."""
 
     kind = "Tanh"
@@ -258,7 +319,7 @@ class Tanh(Layer):
         super().__init__()
 
 
-class Affine(Layer):
+class Affine(CoreLayer):
     """out = x @ W + b (book: section 5.6).
 
     Parameters
@@ -305,7 +366,7 @@ class Affine(Layer):
         return {"units": W.shape[1]}
 
 
-class Convolution(Layer):
+class Convolution(CoreLayer):
     """Filters slid over images (book: section 7.4).
 
     Parameters
@@ -368,12 +429,17 @@ class Convolution(Layer):
     def pad(self):
         return self._hyper["pad"]
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        hyper = dict(hyper)
+        return cls(size=(hyper.pop("height"), hyper.pop("width")), **hyper)
+
     def _sizes(self, W, b):
         _check_weight_and_bias(W, b, "(filters, channels, height, width)", units_axis=0)
         return {"filters": W.shape[0], "height": W.shape[2], "width": W.shape[3]}
 
 
-class Pooling(Layer):
+class Pooling(CoreLayer):
     """The largest number, or the mean, of each window (book: section 7.3).
 
     Parameters
@@ -397,8 +463,12 @@ class Pooling(Layer):
     def __init__(self, pool_h, pool_w, stride=2, pad=0, *, mean=False):
         super().__init__(pool_h=pool_h, pool_w=pool_w, stride=stride, pad=pad, mean=int(_checked_bool(mean, "mean")))
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        return cls(**hyper | {"mean": bool(hyper["mean"])})
 
-class BatchNormalization(Layer):
+
+class BatchNormalization(CoreLayer):
     """out = gamma * (x - mean) / sqrt(var + eps) + beta, over the batch (book: section 6.3).
 
     Parameters
@@ -446,30 +516,37 @@ class BatchNormalization(Layer):
         self.running_var = running_var
         super().__init__({"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel"))
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        hyper = dict(hyper)
+        return cls(axis="channel" if hyper.pop("per_channel") else "feature", **hyper)
+
     def _sizes(self, gamma, beta):
+        for name, array in (("gamma", gamma), ("beta", beta)):
+            if _is_number(array):
+                _check_real(array, name)
+            else:
+                _core.check_parameter(array, name)
         return {}
 
     def forward(self, x, train_flg=True):
         """The normalised x; in training by the batch's own statistics, which the running ones then follow."""
-        shape = np.shape(x)  # x itself is the core's to read: it refuses what asarray would let pass
-        before = self._params
-        gamma, beta = self._arrays()
-        d = math.prod(shape[1:2] if self._hyper["per_channel"] else shape[1:])
-        try:
-            if _is_number(gamma):  # numbers become arrays, once there is an x to tell how many
-                self._set_params({"gamma": np.full(d, float(gamma)), "beta": np.full(d, float(beta))})
-            dtype = self.gamma.dtype
-            mean = np.zeros(d, dtype) if self.running_mean is None else np.array(self.running_mean, dtype, order="C")
-            var = np.zeros(d, dtype) if self.running_var is None else np.array(self.running_var, dtype, order="C")
-            out = self._forward((x,), training=bool(train_flg), buffers=(mean, var))
-        except BaseException:
-            self._set_params(before)
-            raise
-        self.running_mean, self.running_var = mean, var
+        x = _core.real_array(x)
+        d = math.prod(x.shape[1:2] if self._hyper["per_channel"] else x.shape[1:])
+        params, numbers = self._params, _is_number(self._arrays()[0])
+        if numbers:  # they become arrays, once there is an x to tell how many
+            params = {name: np.full(d, float(value)) for name, value in params.items()}
+        dtype = params["gamma"].dtype
+        mean, var = (
+            np.zeros(d, dtype) if value is None else np.array(_core.real_array(value, name), dtype)
+            for name, value in (("running_mean", self.running_mean), ("running_var", self.running_var))
+        )
+        out, saved = self.core.forward((x,), tuple(params.values()), None, bool(train_flg), (mean, var), None)
+        self._saved, self._params, self.running_mean, self.running_var = saved, params, mean, var
         return out
 
 
-class Dropout(Layer):
+class Dropout(CoreLayer):
     """Each number is kept, or made 0 by chance (book: section 6.4.3).
 
     Parameters
@@ -492,20 +569,25 @@ class Dropout(Layer):
         super().__init__(dropout_ratio=dropout_ratio, inverted=int(_checked_bool(inverted, "inverted")))
         self.mask = None
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        return cls(**hyper | {"inverted": bool(hyper["inverted"])})
+
     @property
     def dropout_ratio(self):
         return self._hyper["dropout_ratio"]
 
     def forward(self, x, train_flg=True):
         """The thinned x in training; else x times 1 - ratio (the book's way) or x itself (inverted)."""
-        draws = np.random.rand(*np.shape(x)) if train_flg else None
+        x = _core.real_array(x, "x", 1)  # nothing is drawn for what cannot be used
+        draws = np.random.rand(*x.shape) if train_flg else None
         out = self._forward((x,), training=bool(train_flg), draws=draws)
         if train_flg:
             self.mask = draws > self.dropout_ratio
         return out
 
 
-class LeakyRelu(Layer):
+class LeakyRelu(CoreLayer):
     """out = x where x > 0, else slope * x.
 
     Parameters
@@ -519,7 +601,7 @@ class LeakyRelu(Layer):
         super().__init__(slope=slope)
 
 
-class Softmax(Layer):
+class Softmax(CoreLayer):
     """exp(x) / sum(exp(x)) over the last axis (book: section 3.5). Before a loss, use ``SoftmaxWithLoss``."""
 
     kind = "Softmax"
@@ -528,7 +610,7 @@ class Softmax(Layer):
         super().__init__()
 
 
-class Flatten(Layer):
+class Flatten(CoreLayer):
     """Each sample as one row, in c, h, w order. ``Affine`` does so by itself."""
 
     kind = "Flatten"
@@ -537,7 +619,7 @@ class Flatten(Layer):
         super().__init__()
 
 
-class Residual(Layer):
+class Residual(CoreLayer):
     """out = x + branch(x), the branch being the given layers one after the other (book: section 8.2.4).
 
     Parameters
@@ -553,8 +635,7 @@ class Residual(Layer):
         if not layers:
             raise ValueError("Residual needs at least one layer in its branch")
         for layer in layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
+            check_layer(layer, "Residual takes badak layers")
             if isinstance(layer, LossLayer):
                 raise ValueError(f"{type(layer).__name__} is a loss layer: it cannot be inside a branch")
         if len({id(layer) for layer in layers}) < len(layers):
@@ -566,8 +647,11 @@ class Residual(Layer):
         """tuple: the layers of the branch."""
         return self._layers
 
+    def _with_layers(self, layers):
+        return Residual(layers)
+
     def forward(self, x):
-        before = [(layer, layer._saved) for layer in self._inside()]
+        before = [(layer, layer._saved) for layer in self._inside() if isinstance(layer, CoreLayer)]
         try:
             return self._forward_through_branch(x)
         except BaseException:  # what the branch remembers must belong to the same forward as before
@@ -597,7 +681,7 @@ class Residual(Layer):
         return f"Residual({list(self._layers)})"
 
 
-class LossLayer(Layer):
+class LossLayer(CoreLayer):
     """The last layer: ``forward(x, t)`` gives one number, ``backward()`` begins the way back.
 
     Attributes
@@ -705,6 +789,13 @@ class IdentityWithLoss(LossLayer):
         return self.x
 
 
+def check_layer(layer, what):
+    """Raise TypeError unless it is an object with ``forward`` and ``backward``; ``what`` begins the message."""
+    if isinstance(layer, type) or not all(callable(getattr(layer, name, None)) for name in ("forward", "backward")):
+        got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
+        raise TypeError(f"{what}, got {got} (a layer of yours has forward(x) and backward(dout))")
+
+
 def _check_real(number, name):
     kind = number.dtype.kind if hasattr(number, "dtype") else "b" if isinstance(number, bool) else "f"
     if kind not in "fiu":
@@ -731,8 +822,6 @@ def _check_weight_and_bias(W, b, form, units_axis):
     units = (W.shape[units_axis],)
     if b.shape != units:
         raise ValueError(f"b has shape {b.shape}, expected {units} for W of shape {W.shape}")
-    if b.dtype != W.dtype:
-        raise TypeError(f"W is {W.dtype}, but b is {b.dtype}: they must be the same")
 
 
 def _pair(value, name):

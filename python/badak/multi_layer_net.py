@@ -1,5 +1,7 @@
 """The book's network of fully connected layers (its ``common/multi_layer_net.py``, used in chapter 6)."""
 
+import os
+import sys
 from collections import OrderedDict
 from itertools import pairwise
 
@@ -10,7 +12,7 @@ from .gradient import numerical_gradient
 from .layers import *  # noqa: F403  (as the book's module hands them on)
 from .networks import BookNetwork
 
-__all__ = ["MultiLayerNet", "OrderedDict", "np", "numerical_gradient", *_layers.__all__]
+__all__ = ["MultiLayerNet", "OrderedDict", "numerical_gradient", "os", "sys", *_layers.__all__]
 
 
 class MultiLayerNet(BookNetwork):

@@ -1,5 +1,7 @@
 """``MultiLayerNet`` with dropout and batch normalisation (the book's ``common/multi_layer_net_extend.py``)."""
 
+import os
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -9,7 +11,7 @@ from .gradient import numerical_gradient
 from .layers import *  # noqa: F403  (as the book's module hands them on)
 from .multi_layer_net import MultiLayerNet
 
-__all__ = ["MultiLayerNetExtend", "OrderedDict", "np", "numerical_gradient", *_layers.__all__]
+__all__ = ["MultiLayerNetExtend", "OrderedDict", "numerical_gradient", "os", "sys", *_layers.__all__]
 
 
 class MultiLayerNetExtend(MultiLayerNet):

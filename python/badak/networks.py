@@ -10,10 +10,11 @@ from collections import OrderedDict
 
 import numpy as np
 
+from . import _core
 from .errors import FormatError
 from .functions import softmax
 from .gradient import numerical_gradient
-from .layers import Affine, BatchNormalization, Convolution, Dropout, Layer, Pooling, Relu, Sigmoid, SoftmaxWithLoss
+from .layers import Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid, SoftmaxWithLoss
 
 __all__ = ["DeepConvNet", "SimpleConvNet", "TwoLayerNet"]
 
@@ -96,7 +97,7 @@ class BookNetwork:
         batch_size : int
             So many samples go through the network at once. The last batch may be smaller.
         """
-        x, t = np.asarray(x), np.asarray(t)
+        x, t = _core.real_array(x, "x", 1), _core.real_array(t, "t", 1)
         if len(x) != len(t):
             raise ValueError(f"x has {len(x)} samples, but t has {len(t)}")
         if len(x) == 0:
@@ -188,20 +189,16 @@ class BookNetwork:
         """
         from .weights import load_pickle  # here, because training does not need it
 
-        found = load_pickle(file_name)
+        self._take(load_pickle(file_name), repr(str(file_name)))
+
+    def _take(self, found, source):
+        """Hold copies of these parameters and running statistics, or raise FormatError and change nothing."""
         running = self._running()
-        _check_params(found, self.params, running, file_name)
+        _check_params(found, self.params, running, source)
         dtype = np.float32 if all(found[name].dtype == np.float32 for name in self._holders) else np.float64
-        arrays = {}
         for name, (key, attribute) in self._holders.items():
             self.params[name] = np.array(found[name], dtype, order="K")
-            arrays.setdefault(key, {})[attribute] = self.params[name]
-        for key, own in arrays.items():
-            layer = self.layers[key]
-            if isinstance(layer, Layer):
-                layer._set_params(own)  # both at once: one by one their dtypes might differ
-            else:
-                vars(layer).update(own)
+            setattr(self.layers[key], attribute, self.params[name])
         for name, (key, kind) in running.items():
             setattr(self.layers[key], kind, found.get(name))
 
@@ -399,17 +396,17 @@ def _pooled(length):
     return (length - 2) // 2 + 1
 
 
-def _check_params(found, params, running, file_name):
+def _check_params(found, params, running, source):
     """Raise FormatError unless `found` is a dict of arrays of the names and shapes in params."""
     if not isinstance(found, dict):
-        raise FormatError(f"{str(file_name)!r} holds a {type(found).__name__}, expected a dict of parameters")
+        raise FormatError(f"{source} holds a {type(found).__name__}, expected a dict of parameters")
     if missing := [name for name in params if name not in found]:
-        raise FormatError(f"{str(file_name)!r} has no {', '.join(missing)}: it belongs to another network")
+        raise FormatError(f"{source} has no {', '.join(missing)}: it belongs to another network")
     if unknown := [name for name in found if name not in params and name not in running]:
-        raise FormatError(f"{str(file_name)!r} has {', '.join(map(str, unknown))}: it belongs to another network")
+        raise FormatError(f"{source} has {', '.join(map(str, unknown))}: it belongs to another network")
     for name, value in found.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
-            raise FormatError(f"{str(file_name)!r}: {name} is no array of real numbers")
+            raise FormatError(f"{source}: {name} is no array of real numbers")
         expected = params[name].shape if name in params else None
         if expected is not None and value.shape != expected:
-            raise FormatError(f"{str(file_name)!r}: {name} has shape {value.shape}, this network's has {expected}")
+            raise FormatError(f"{source}: {name} has shape {value.shape}, this network's has {expected}")

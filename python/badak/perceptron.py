@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from . import _core
+
 __all__ = ["AND", "NAND", "OR", "XOR", "Neuron", "np"]
 
 
@@ -115,11 +117,9 @@ def XOR(x1, x2):  # noqa: N802
 def _real(value, name):
     """An array of finite real numbers."""
     try:
-        array = np.asarray(value)
+        array = _core.real_array(value, name)
     except ValueError:
         raise ValueError(f"{name} is ragged: its rows have different lengths") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got {value!r:.80}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {value!r:.80}")
     return array

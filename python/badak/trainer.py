@@ -1,10 +1,14 @@
 """The book's training loop (its ``common/trainer.py``, from chapter 6 on). ``Net.fit`` is the fast one."""
 
+import os
+import sys
+
 import numpy as np
 
 from .optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 
-__all__ = ["SGD", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop", "Trainer", "np"]
+# os and sys, because the book's module hands them on
+__all__ = ["SGD", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop", "Trainer", "np", "os", "sys"]
 
 _OPTIMIZERS = {kind.__name__.lower(): kind for kind in (SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam)}
 

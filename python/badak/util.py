@@ -18,7 +18,7 @@ def smooth_curve(x):
     -------
     array as long as x
     """
-    x = np.asarray(x, dtype=float)
+    x = _core.real_array(x).astype(float, copy=False)
     width = 11
     if x.ndim != 1 or len(x) < width:
         raise ValueError(f"smooth_curve needs at least {width} numbers in one row, got shape {x.shape}")

@@ -1,4 +1,4 @@
-"""The book's weight files (``.pkl``), read without running anything that is in them.
+"""Weights: the book's files (``.pkl``), read without running anything that is in them, and our own.
 
 A pickle is a program for a small stack machine, and one of its instructions calls any function by name. Here the
 instructions are carried out by ``Reader``, which knows how to make numbers, text, lists, dicts and NumPy arrays, and
@@ -13,9 +13,52 @@ import numpy as np
 
 from .errors import FormatError
 
-__all__ = ["load_pickle"]
+__all__ = ["load_pickle", "pretrained"]
 
 _DEEPEST = 32  # lists in lists in lists
+_CHAPTERS = {"ch03": None, "ch07": "SimpleConvNet"}
+
+
+def pretrained(chapter):
+    """The network of a chapter with weights trained on MNIST: what the book's scripts load from a file.
+
+    Parameters
+    ----------
+    chapter : "ch03", "ch07" or "ch08"
+
+    Returns
+    -------
+    dict of arrays, SimpleConvNet or DeepConvNet
+        "ch03": the parameters W1, b1, W2, b2, W3, b3 of 784-50-100-10, for sigmoids between and softmax at the end, as
+        ``load_pickle`` gives the book's ``sample_weight.pkl``. "ch07" and "ch08": the network; ``.params`` holds its
+        arrays, ``.save_params`` writes them for the book's own code. All in float32, and new in each call.
+
+    Notes
+    -----
+    For images as ``load_mnist()`` gives them, ``load_mnist(flatten=False)`` for chapters 7 and 8. Trained by
+    benchmarks/train_book.py; docs/pretrained.md has the accuracies.
+
+    Examples
+    --------
+    >>> (_, _), (x_test, t_test) = bd.load_mnist(flatten=False)
+    >>> bd.pretrained("ch08").accuracy(x_test, t_test)  # doctest: +SKIP
+    """
+    if not isinstance(chapter, str):
+        raise TypeError(f'chapter must be a str such as "ch03", got {type(chapter).__name__}')
+    if chapter not in _CHAPTERS:
+        raise ValueError(f"there are weights for {', '.join(_CHAPTERS)}, not for {chapter!r}")
+    path = os.path.join(os.path.dirname(__file__), "weight_files", f"{chapter}.npz")
+    with np.load(path, allow_pickle=False) as file:
+        params = {name: file[name] for name in file.files}
+    if _CHAPTERS[chapter] is None:
+        return params
+    from . import networks
+
+    random = np.random.get_state()  # first weights, which nobody sees, must not move the caller's seed
+    network = getattr(networks, _CHAPTERS[chapter])()
+    np.random.set_state(random)
+    network._take(params, chapter)
+    return network
 
 
 def load_pickle(path):

@@ -5,110 +5,194 @@
  *
  * Shapes:       x (n, c, h, w), W (f, c, fh, fw), b (f), out (n, f, oh, ow)
  *
- * One image at a time: its windows become the columns of a matrix (c fh fw, oh ow), and the rest is products.
+ * One image at a time, its channels last and its padding around it: the kernels want it so (kernels/convolution.inc).
  */
 #ifdef real
 
-/* col (c fh fw, oh ow) = the windows of one image x (c, h, w); what lies in the padding is 0. */
-static void REAL(gather)(real *col, const real *x, const bd_window *s)
+/* W (f, c, fh fw) with its filters last (fh fw, c, f), or with its channels last (f, fh fw, c); and back. */
+static void REAL(turn_filters_last)(real *last, const real *w, const bd_window *s, bd_size f,
+                                    const REAL(bd_kernels) * k)
 {
-    for (bd_size c = 0; c < s->c; c++)
-        for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++) {
-                const bd_size shift = j * s->dilation - s->pad;
-                const span inside = columns_inside(shift, s);
-                for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
-                    const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    const real *row = x + (c * s->h + y) * s->w + shift;
-                    const bool empty = y < 0 || y >= s->h;
-                    const bd_size from = empty ? s->ow : inside.from, to = empty ? s->ow : inside.to;
-                    for (bd_size ox = 0; ox < from; ox++)
-                        col[ox] = 0;
-                    if (s->stride == 1 && from < to)
-                        memcpy(col + from, row + from, (size_t)(to - from) * sizeof *col);
-                    for (bd_size ox = from; s->stride > 1 && ox < to; ox++)
-                        col[ox] = row[ox * s->stride];
-                    for (bd_size ox = to; ox < s->ow; ox++)
-                        col[ox] = 0;
-                }
-            }
+    for (bd_size c = 0, area = s->fh * s->fw; c < s->c; c++)
+        k->transpose(last + c * f, s->c * f, w + c * area, s->c * area, f, area);
 }
 
-/* The reverse: adds each column entry to the pixel of dx that it came from. */
-static void REAL(scatter)(real *dx, const real *col, const bd_window *s)
+static void REAL(turn_filters_first)(real *w, const real *last, const bd_window *s, bd_size f,
+                                     const REAL(bd_kernels) * k)
 {
-    for (bd_size c = 0; c < s->c; c++)
-        for (bd_size i = 0; i < s->fh; i++)
-            for (bd_size j = 0; j < s->fw; j++) {
-                const bd_size shift = j * s->dilation - s->pad;
-                const span inside = columns_inside(shift, s);
-                for (bd_size oy = 0; oy < s->oh; oy++, col += s->ow) {
-                    const bd_size y = oy * s->stride + i * s->dilation - s->pad;
-                    real *row = dx + (c * s->h + y) * s->w + shift;
-                    if (y < 0 || y >= s->h)
-                        continue;
-                    if (s->stride == 1)
-                        for (bd_size ox = inside.from; ox < inside.to; ox++)
-                            row[ox] += col[ox];
-                    else
-                        for (bd_size ox = inside.from; ox < inside.to; ox++)
-                            row[ox * s->stride] += col[ox];
-                }
-            }
+    for (bd_size c = 0, area = s->fh * s->fw; c < s->c; c++)
+        k->transpose(w + c * area, s->c * area, last + c * f, s->c * f, area, f);
+}
+
+static void REAL(turn_channels_last)(real *last, const real *w, const bd_window *s, bd_size f,
+                                     const REAL(bd_kernels) * k)
+{
+    for (bd_size i = 0, area = s->fh * s->fw; i < f; i++)
+        k->transpose(last + i * area * s->c, s->c, w + i * area * s->c, area, s->c, area);
+}
+
+static void REAL(turn_channels_first)(real *w, const real *last, const bd_window *s, bd_size f,
+                                      const REAL(bd_kernels) * k)
+{
+    for (bd_size i = 0, area = s->fh * s->fw; i < f; i++)
+        k->transpose(w + i * area * s->c, area, last + i * area * s->c, s->c, area, s->c);
+}
+
+/* From (fh fw, c, f) to (fh fw, f, c): what takes dout back to x. For stride 1 the window is turned round. */
+static void REAL(turn_back)(real *out, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+{
+    const bd_size area = s->fh * s->fw, size = s->c * f;
+
+    for (bd_size i = 0; i < area; i++)
+        k->transpose(out + (s->stride == 1 ? area - 1 - i : i) * size, s->c, last + i * size, f, s->c, f);
+}
+
+/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside. */
+static void REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real *image, bd_size h, bd_size w, bd_size c,
+                      bd_size top, bd_size left)
+{
+    const bd_size y0 = top < 0 ? -top : 0, y1 = top + h > frame_h ? frame_h - top : h;
+    const bd_size x0 = left < 0 ? -left : 0, x1 = left + w > frame_w ? frame_w - left : w;
+
+    for (bd_size y = y0; y < y1 && x0 < x1; y++)
+        memcpy(frame + ((top + y) * frame_w + left + x0) * c, image + (y * w + x0) * c,
+               (size_t)((x1 - x0) * c) * sizeof *frame);
+}
+
+/* Copies what lies inside the padding of frame to dx, 0 where mask is given and not above 0. */
+static void REAL(unframe)(real *dx, const real *frame, const bd_window *s, const real *mask, const REAL(bd_kernels) * k)
+{
+    const bd_size row = s->w * s->c;
+
+    for (bd_size y = 0; y < s->h; y++) {
+        const real *from = frame + ((y + s->pad) * (s->w + 2 * s->pad) + s->pad) * s->c;
+        if (mask)
+            k->relu_backward(dx + y * row, from, mask + y * row, row);
+        else
+            memcpy(dx + y * row, from, (size_t)row * sizeof *dx);
+    }
+}
+
+static void REAL(pieces_of)(real *piece[PIECES], real *work, const bd_window *s, bd_size f)
+{
+    bd_size size[PIECES];
+
+    (void)sizes_of_pieces(size, s, f);
+    for (int i = 0; i < PIECES; work += size[i++])
+        piece[i] = work;
 }
 
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
-                  area = s.oh * s.ow;
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
+    const bd_size f = layer->hyper[FILTERS].i, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    const real *x = io->x[0], *b = io->param[B];
-    real *out = io->out, *col = io->work;
+    real *piece[PIECES];
 
-    for (bd_size i = 0; i < n; i++, x += s.c * s.h * s.w, out += filters * area) {
-        REAL(gather)(col, x, &s);
-        k->gemm_nn(out, io->param[W], col, filters, area, taps, NULL, false); /* out = W col */
-        for (bd_size f = 0; f < filters; f++)
-            for (bd_size a = 0; a < area; a++)
-                out[f * area + a] += b[f];
+    REAL(pieces_of)(piece, io->work, &s, f);
+    REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+        const real *x = (const real *)io->x[0] + i * image;
+        real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : piece[OUT];
+        x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
+        if (s.pad) {
+            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+            x = piece[FRAME];
+        }
+        k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], io->relu_out, NULL);
+        if (to != out)
+            k->transpose(out, area, to, f, area, f);
     }
+}
+
+/* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
+static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, real *piece[PIECES],
+                                 const bd_window *s, bd_size f, const real *mask, const REAL(bd_kernels) * k)
+{
+    const bd_window framed = frame_of(s), back = back_of(s, f);
+    real *frame = piece[BACK_FRAME]; /* at first 0 */
+
+    if (s->stride == 1 && !list) { /* what windows over dout give, because every pixel of x has one */
+        REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
+        k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
+        return;
+    }
+    memset(frame, 0, (size_t)(framed.h * framed.w * s->c) * sizeof *frame);
+    if (list)
+        k->convolve_back_sparse(frame, list, piece[WEIGHTS], &framed);
+    else
+        k->convolve_back(frame, dout, piece[WEIGHTS], &framed, f);
+    REAL(unframe)(dx, frame, s, mask, k);
+}
+
+/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool. */
+static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+{
+    const bd_size count = bd_count(io->out_shape);
+
+    return list_possible(s, f) && k->count_nonzero(io->dout, count) <= count / 5 * 2 &&
+           k->all_finite(io->x[0], bd_count(io->shape)) && k->all_finite(io->param[W], s->fh * s->fw * s->c * f);
 }
 
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_window s = window_of(layer, io->shape);
-    const bd_size n = io->shape->dim[0], filters = layer->hyper[FILTERS].i, taps = s.c * s.fh * s.fw,
-                  area = s.oh * s.ow;
-    const bd_size image = s.c * s.h * s.w;
+    const bd_size f = layer->hyper[FILTERS].i;
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), back = back_of(&s, f);
+    const bd_size size = s.fh * s.fw * s.c * f, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    const real *x = io->x[0], *dout = io->dout;
-    real *dx = io->dx[0], *db = io->dparam[B], *dw = io->dparam[W];
-    real *col = io->work, *part = col + taps * area, *sum = part + taps * filters; /* dW^T of one image, of all */
+    const bool sparse = REAL(is_sparse)(io, &s, f, k);
+    real *piece[PIECES], *db = io->dparam[B];
 
-    memset(sum, 0, (size_t)(taps * filters) * sizeof *sum);
-    memset(db, 0, (size_t)filters * sizeof *db);
-    if (dx)
-        memset(dx, 0, (size_t)(n * image) * sizeof *dx);
-    for (bd_size i = 0; i < n; i++, x += image, dout += filters * area) {
-        /* out = W col + b */
-        for (bd_size f = 0; f < filters; f++) {
-            wide_real total = 0;
-            for (bd_size a = 0; a < area; a++)
-                total += dout[f * area + a];
-            db[f] += (real)total;
+    REAL(pieces_of)(piece, io->work, &s, f);
+    REAL(bd_nonzero)
+    list = {.value = piece[VALUES],
+            .filter_value = piece[FILTER_VALUES],
+            .filter = (int32_t *)piece[INDEX],
+            .window = (int32_t *)piece[FILTER_INDEX],
+            .pixel_count = (int32_t *)piece[COUNTS],
+            .filter_count = (int32_t *)piece[FILTER_COUNTS]};
+    real *dw = piece[GRADIENT];
+    if (io->dx[0] && sparse) {
+        REAL(turn_channels_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    } else if (io->dx[0]) {
+        REAL(turn_filters_last)(dw, io->param[W], &s, f, k);
+        REAL(turn_back)(piece[WEIGHTS], dw, &s, f, k);
+    }
+    memset(dw, 0, (size_t)size * sizeof *dw);
+    memset(db, 0, (size_t)f * sizeof *db);
+    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
+    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+        const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * area * f;
+        x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
+        dout = REAL(channels_last)(piece[OUT], dout, f, area, io->out_last, k);
+        const real *padded = x;
+        if (s.pad) {
+            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+            padded = piece[FRAME];
         }
-        REAL(gather)(col, x, &s);
-        k->gemm_nt(part, col, dout, taps, filters, area, NULL); /* dW^T = col dout^T */
-        k->add(sum, sum, part, taps * filters);
-        if (dx) {
-            k->gemm_tn(col, io->param[W], dout, taps, area, filters); /* dcol = W^T dout */
-            REAL(scatter)(dx + i * image, col, &s);
+
+        /* out = windows of x times W, + b */
+        if (sparse) {
+            k->list_nonzero(&list, dout, &framed, f);
+            k->convolve_filter_sparse(dw, padded, &list, &framed, f);
+        } else {
+            k->convolve_filter(dw, padded, dout, &framed, f);
+        }
+        k->sum_rows(piece[SUMS], dout, area, f);
+        k->add(db, db, piece[SUMS], f);
+        if (io->dx[0]) {
+            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : piece[IMAGE_GRADIENT];
+            REAL(image_gradient)(to, dout, sparse ? &list : NULL, piece, &s, f, io->relu_dx ? x : NULL, k);
+            if (to != dx)
+                k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
         }
     }
-    for (bd_size f = 0; f < filters; f++)
-        for (bd_size t = 0; t < taps; t++)
-            dw[f * taps + t] = sum[t * filters + f];
+    if (sparse)
+        REAL(turn_channels_first)(io->dparam[W], dw, &s, f, k);
+    else
+        REAL(turn_filters_first)(io->dparam[W], dw, &s, f, k);
 }
 
 #else
@@ -120,6 +204,25 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 
 enum { FILTERS, HEIGHT, WIDTH, STRIDE, PAD, DILATION, INIT }; /* hyper-parameters */
 enum { W, B };                                                /* parameters */
+
+/* What io->work is divided into. */
+enum {
+    WEIGHTS,  /* W as a kernel wants it */
+    GRADIENT, /* dW, likewise */
+    SUMS,     /* of dout (f) */
+    FRAME,    /* x within its padding */
+    BACK_FRAME,
+    IMAGE, /* x, out or dout, dx with their channels last */
+    OUT,
+    IMAGE_GRADIENT,
+    VALUES, /* bd_nonzero */
+    FILTER_VALUES,
+    INDEX,
+    FILTER_INDEX,
+    COUNTS,
+    FILTER_COUNTS,
+    PIECES
+};
 
 /* For shapes that the shape rule has passed. */
 static bd_window window_of(const bd_layer *layer, const bd_shape *x)
@@ -135,18 +238,81 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
-typedef struct {
-    bd_size from, to;
-} span;
-
-/* The windows ox whose column ox stride + shift lies inside the image; the others meet padding. */
-static span columns_inside(bd_size shift, const bd_window *s)
+/* The same windows over an image that holds its padding. */
+static bd_window frame_of(const bd_window *s)
 {
-    const bd_size from = shift >= 0 ? 0 : (-shift + s->stride - 1) / s->stride;
-    const bd_size to = s->w > shift ? (s->w - shift - 1) / s->stride + 1 : 0;
-    const bd_size first = from < s->ow ? from : s->ow, end = to < s->ow ? to : s->ow;
-    return (span){first, end > first ? end : first};
+    bd_window frame = *s;
+    frame.h += 2 * s->pad;
+    frame.w += 2 * s->pad;
+    frame.pad = 0;
+    return frame;
 }
+
+/* How far windows of dout reach over its border, so that each pixel of x has one; negative where padding made dout
+ * larger than that. */
+static bd_size back_pad(bd_size f, const bd_window *s)
+{
+    return s->dilation * (f - 1) - s->pad;
+}
+
+/* The way back. For stride 1 these windows over a frame about dout, as many as x has pixels; else the frame of x. */
+static bd_window back_of(const bd_window *s, bd_size filters)
+{
+    bd_window back = frame_of(s);
+
+    if (s->stride == 1) {
+        back.c = filters;
+        back.h = s->h + s->dilation * (s->fh - 1);
+        back.w = s->w + s->dilation * (s->fw - 1);
+        back.oh = s->h;
+        back.ow = s->w;
+    }
+    return back;
+}
+
+/* Can elements of dout be listed: do the kernels for that apply, and fill their vectors, and will indices suffice? */
+static bool list_possible(const bd_window *s, bd_size f)
+{
+    const bd_window framed = frame_of(s);
+    const bd_shape x = {3, {framed.h, framed.w, s->c}}, w = {4, {f, s->fh, s->fw, s->c}}, out = {3, {f, s->oh, s->ow}};
+
+    return s->stride == 1 && s->dilation == 1 && s->fw * s->c >= 16 && bd_count(&x) < INT32_MAX &&
+           bd_count(&w) < INT32_MAX && bd_count(&out) < INT32_MAX;
+}
+
+/* Their sizes, each up to where a cache line begins. False if they are too many. */
+static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
+{
+    const bd_window frame = frame_of(s), back = back_of(s, f);
+    const bool lists = list_possible(s, f);
+    const bd_shape weights = {4, {f, s->fh, s->fw, s->c}}, image = {3, {s->h, s->w, s->c}}, sums = {1, {f}},
+                   framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
+                   out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}};
+    const bd_shape piece[PIECES] = {[WEIGHTS] = weights,
+                                    [GRADIENT] = weights,
+                                    [SUMS] = sums,
+                                    [FRAME] = framed,
+                                    [BACK_FRAME] = bd_count(&backward) > bd_count(&framed) ? backward : framed,
+                                    [IMAGE] = image,
+                                    [OUT] = out,
+                                    [IMAGE_GRADIENT] = image,
+                                    [VALUES] = lists ? out : none,
+                                    [FILTER_VALUES] = lists ? out : none,
+                                    [INDEX] = lists ? out : none,
+                                    [FILTER_INDEX] = lists ? out : none,
+                                    [COUNTS] = lists ? of_out : none,
+                                    [FILTER_COUNTS] = lists ? sums : none};
+    bool failed = bd_count(&backward) < 0;
+
+    for (int i = 0; i < PIECES; i++) {
+        size[i] = (bd_count(&piece[i]) + 15) / 16 * 16;
+        failed = failed || bd_count(&piece[i]) < 0;
+    }
+    return !failed;
+}
+
+#define BD_BODY "layers/channels_last.h"
+#include "../each_real.h"
 
 #define BD_BODY "layers/convolution.c"
 #include "../each_real.h"
@@ -166,13 +332,15 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
-    const bd_shape col = {.ndim = 5, .dim = {s.c, s.fh, s.fw, s.oh, s.ow}};
     form->fan_in = s.c * s.fh * s.fw;
-    if (bd_count(&col) < 0) {
+    bd_size piece[PIECES];
+    const bool possible = sizes_of_pieces(piece, &s, filters);
+    for (int i = 0; i < PIECES; i++)
+        form->work += piece[i];
+    if (!possible || form->work > BD_MAX_ELEMENTS) {
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
-    form->work = bd_count(&col) + 2 * bd_count(&form->param[W]);
     form->macs = bd_count(&form->param[W]) * s.oh * s.ow;
     return BD_OK;
 }
@@ -182,7 +350,7 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
 const bd_layer_kind bd_convolution = {
     .name = "Convolution",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES,
     .hyper = {[FILTERS] = SIZE("filters"),
               [HEIGHT] = SIZE("height"),
               [WIDTH] = SIZE("width"),

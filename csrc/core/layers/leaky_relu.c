@@ -42,7 +42,7 @@ enum { SLOPE }; /* hyper-parameters */
 const bd_layer_kind bd_leaky_relu = {
     .name = "LeakyRelu",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT,
+    .flags = BD_KEEP_INPUT | BD_ANY_ORDER,
     .hyper = {[SLOPE] = {"slope", BD_REAL, .min = 0, .max = 1, .fallback = 0.01}},
     .shape = same_shape,
     .forward = BD_EACH_REAL(leaky_relu_forward),

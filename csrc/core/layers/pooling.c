@@ -3,73 +3,50 @@
  * NumPy twin:   windows = sliding windows of x;  out = windows.max(-1)  or  windows.mean(-1)
  *               dx: dout goes to the first of the largest, or in equal parts to all
  *
- * Shapes:       x (n, c, h, w), out (n, c, oh, ow); keeps where each maximum was. Padding never wins (-inf), and the
- *               mean is over the pixels inside the image. A NaN wins.
+ * Shapes:       x (n, c, h, w), out (n, c, oh, ow). Padding never wins (-inf), and the mean is over the pixels inside
+ *               the image. A NaN wins.
  */
 #ifdef real
 
 static void REAL(pooling_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
-    const bool mean = layer->hyper[MEAN].i;
-    const bd_size planes = io->shape->dim[0] * s.c;
-    const real *x = io->x[0];
-    real *out = io->out;
-    int64_t *winner = io->keep_index;
+    const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const REAL(bd_kernels) *k = io->kernels;
+    real *x_room = io->work, *out_room = x_room + image;
 
-    for (bd_size p = 0; p < planes; p++, x += s.h * s.w) {
-        for (bd_size oy = 0; oy < s.oh; oy++)
-            for (bd_size ox = 0; ox < s.ow; ox++) {
-                const span rows = inside(oy, s.fh, s.h, &s), columns = inside(ox, s.fw, s.w, &s);
-                bd_size best = rows.from * s.w + columns.from;
-                real sum = 0;
-                for (bd_size y = rows.from; y < rows.to; y++)
-                    for (bd_size at = y * s.w + columns.from; at < y * s.w + columns.to; at++) {
-                        sum += x[at];
-                        if (x[at] > x[best] || (x[at] != x[at] && x[best] == x[best]))
-                            best = at;
-                    }
-                const bd_size count = (rows.to - rows.from) * (columns.to - columns.from);
-                *winner++ = best;
-                *out++ = mean ? sum / (real)count : x[best];
-            }
+    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
+        real *out = (real *)io->out + i * area * s.c, *to = io->out_last || s.c == 1 ? out : out_room;
+        k->pool(to, x, &s, layer->hyper[MEAN].i, io->relu_out);
+        if (to != out)
+            k->transpose(out, area, to, s.c, area, s.c);
     }
 }
 
 static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
-    const bool mean = layer->hyper[MEAN].i;
-    const bd_size planes = io->shape->dim[0] * s.c;
-    const real *dout = io->dout;
-    const int64_t *winner = io->keep_index;
-    real *dx = io->dx[0];
+    const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const REAL(bd_kernels) *k = io->kernels;
+    real *x_room = io->work, *dout_room = x_room + image, *dx_room = dout_room + area * s.c;
 
-    if (!dx)
-        return;
-    memset(dx, 0, (size_t)bd_count(io->shape) * sizeof *dx);
-    for (bd_size p = 0; p < planes; p++, dx += s.h * s.w) {
-        for (bd_size oy = 0; oy < s.oh; oy++)
-            for (bd_size ox = 0; ox < s.ow; ox++, dout++, winner++) {
-                /* out = x[winner], or the mean over the window */
-                if (!mean) {
-                    dx[*winner] += *dout;
-                    continue;
-                }
-                const span rows = inside(oy, s.fh, s.h, &s), columns = inside(ox, s.fw, s.w, &s);
-                const real share = *dout / (real)((rows.to - rows.from) * (columns.to - columns.from));
-                for (bd_size y = rows.from; y < rows.to; y++)
-                    for (bd_size at = y * s.w + columns.from; at < y * s.w + columns.to; at++)
-                        dx[at] += share;
-            }
+    for (bd_size i = 0; i < io->shape->dim[0] && io->dx[0]; i++) {
+        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
+        const real *dout =
+            REAL(channels_last)(dout_room, (const real *)io->dout + i * area * s.c, s.c, area, io->out_last, k);
+        real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
+        /* out = the largest of x in a window, or the mean over it */
+        k->pool_backward(to, x, dout, &s, layer->hyper[MEAN].i, io->relu_dx);
+        if (to != dx)
+            k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
     }
 }
 
 #else
 
-#include <string.h>
-
 #include "../badak.h"
+#include "../../kernels/kernels.h"
 
 enum { HEIGHT, WIDTH, STRIDE, PAD, MEAN }; /* hyper-parameters */
 
@@ -87,16 +64,8 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
-/* The part of a window that lies inside the image: never empty, because the padding is smaller than the window. */
-typedef struct {
-    bd_size from, to;
-} span;
-
-static span inside(bd_size o, bd_size f, bd_size size, const bd_window *s)
-{
-    const bd_size from = o * s->stride - s->pad, to = from + f;
-    return (span){from > 0 ? from : 0, to < size ? to : size};
-}
+#define BD_BODY "layers/channels_last.h"
+#include "../each_real.h"
 
 #define BD_BODY "layers/pooling.c"
 #include "../each_real.h"
@@ -115,13 +84,15 @@ static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form
         return BD_PAD_TOO_LARGE;
     }
     form->out = (bd_shape){.ndim = 4, .dim = {x->dim[0], s.c, s.oh, s.ow}};
-    form->keep_index = bd_count(&form->out);
+    const bd_shape image = {.ndim = 3, .dim = {s.c, s.h, s.w}}, of_out = {.ndim = 3, .dim = {s.c, s.oh, s.ow}};
+    form->work = 2 * bd_count(&image) + bd_count(&of_out);
     return BD_OK;
 }
 
 const bd_layer_kind bd_pooling = {
     .name = "Pooling",
     .inputs = 1,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES,
     .hyper = {[HEIGHT] = {"pool_h", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [WIDTH] = {"pool_w", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [STRIDE] = {"stride", BD_INT, .min = 1, .max = 0x1p62, .fallback = 2},

@@ -37,7 +37,7 @@ static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 const bd_layer_kind bd_relu = {
     .name = "Relu",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT | BD_IS_RELU,
+    .flags = BD_KEEP_OUTPUT | BD_IS_RELU | BD_ANY_ORDER,
     .shape = same_shape,
     .forward = BD_EACH_REAL(relu_forward),
     .backward = BD_EACH_REAL(relu_backward),

@@ -52,6 +52,7 @@ const bd_layer_kind bd_residual = {
     .name = "Residual",
     .inputs = 2,
     .branches = 1,
+    .flags = BD_ANY_ORDER,
     .shape = residual_shape,
     .forward = BD_EACH_REAL(residual_forward),
     .backward = BD_EACH_REAL(residual_backward),

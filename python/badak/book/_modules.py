@@ -1,10 +1,6 @@
 """What ``common.*`` and ``dataset.*`` hold when badak serves them: the book's names, on badak's code."""
 
-import collections
 import importlib
-import os
-import pickle
-import sys
 
 import numpy as np
 
@@ -65,7 +61,7 @@ def contents(cap=None):
         return names | {"mean_squared_error": names["sum_squared_error"]}
 
     def book_layers():
-        return functions() | _public("util") | _public("layers") | {"SoftmaxWithLoss": SoftmaxWithLoss}
+        return _public("layers") | functions() | {"SoftmaxWithLoss": SoftmaxWithLoss}
 
     def tools():
         return _public("util") | ({} if cap is None else {"smooth_curve": _smooth_if_long})
@@ -75,7 +71,7 @@ def contents(cap=None):
         return names | ({} if cap is None else {"Trainer": cap.trainer(names["Trainer"])})
 
     def network(name):
-        return lambda: book_layers() | _public("gradient") | _public(name) | {"SoftmaxWithLoss": SoftmaxWithLoss}
+        return lambda: _public(name) | book_layers()
 
     fill = {
         "common": dict,
@@ -88,15 +84,14 @@ def contents(cap=None):
         "common.multi_layer_net": network("multi_layer_net"),
         "common.multi_layer_net_extend": network("multi_layer_net_extend"),
         "dataset": dict,
-        "dataset.mnist": lambda: _public("dataset.mnist") | {"init_mnist": _nothing, "download_mnist": _nothing},
+        "dataset.mnist": lambda: _public("dataset.mnist"),
     }
-    return {name: _complete(fill[name], starred.split()) for name, starred in STARRED.items()}
+    return {name: _with_all(fill[name], starred.split()) for name, starred in STARRED.items()}
 
 
-def _complete(fill, starred):
-    """A callable giving what `fill` gives and what else the book's module hands on, with its ``__all__``."""
-    others = {"np": np, "os": os, "sys": sys, "pickle": pickle, "OrderedDict": collections.OrderedDict}
-    return lambda: {name: others[name] for name in starred if name in others} | fill() | {"__all__": starred}
+def _with_all(fill, starred):
+    """A callable giving what `fill` gives, with the module's ``__all__``."""
+    return lambda: fill() | {"__all__": starred}
 
 
 def _public(name):
@@ -108,7 +103,3 @@ def _public(name):
 def _smooth_if_long(x):
     """``smooth_curve(x)``, or x itself where the cap left too few points to smooth."""
     return util.smooth_curve(x) if len(x) > 10 else np.asarray(x, dtype=float)
-
-
-def _nothing():
-    """Do nothing: MNIST is inside badak, there is nothing to download or convert."""

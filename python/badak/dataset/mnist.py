@@ -1,10 +1,11 @@
 """The MNIST handwritten digits, inside the package: nothing to download.
 
-The counterpart of the book's ``dataset/mnist.py``. The four files are the original ones; see
-``files/LICENSE-MNIST.md`` for their authors and licence.
+The counterpart of the book's ``dataset/mnist.py``, without what that needs for its download and its cache. The four
+files are the original ones; see ``files/LICENSE-MNIST.md`` for their authors and licence.
 """
 
 import os
+import pickle  # noqa: F401
 import struct
 
 import numpy as np
@@ -12,8 +13,16 @@ import numpy as np
 from ..errors import ChecksumError, FormatError
 from .idx import load_idx
 
-# `np` because the book's scripts get it through `from dataset.mnist import *`.
-__all__ = ["img_dim", "img_size", "load_mnist", "np", "test_num", "train_num"]
+__all__ = [
+    "download_mnist",
+    "img_dim",
+    "img_size",
+    "init_mnist",
+    "load_mnist",
+    "test_num",
+    "train_num",
+    *("np", "os", "pickle"),  # the book's module hands them on
+]
 
 train_num = 60000
 test_num = 10000
@@ -77,6 +86,14 @@ def load_mnist(normalize=True, flatten=True, one_hot_label=False):
         )
 
     return load_part("train"), load_part("t10k")
+
+
+def download_mnist():
+    """Do nothing: MNIST is inside badak. (In the book it fetches the files.)"""
+
+
+def init_mnist():
+    """Do nothing: MNIST is inside badak. (In the book it fetches the files and converts them.)"""
 
 
 def read_part(folder, part, sha256):

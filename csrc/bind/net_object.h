@@ -1,0 +1,55 @@
+/* _core.Net as the files that run it see it. */
+#ifndef BADAK_NET_OBJECT_H
+#define BADAK_NET_OBJECT_H
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "bind.h"
+
+typedef struct {
+    PyObject_HEAD bd_net *net;
+    PyObject *arena;  /* capsule */
+    PyObject *layers; /* tuple of _core.Layer: Python layers live in them */
+    PyObject *places; /* tuple of str: what messages call each step of the plan, the loss last */
+    bd_shape input;   /* of one sample */
+    bool calls_python;
+    atomic_flag busy;
+} NetObject;
+
+#define SIGNAL_SECONDS 0.05 /* how long C may run before Python looks for Ctrl-C */
+
+static inline double seconds(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* One call at a time. */
+static inline bool enter(NetObject *self)
+{
+    if (!atomic_flag_test_and_set(&self->busy))
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "this net is in use: by another thread, or by the call that called back");
+    return false;
+}
+
+static inline void leave(NetObject *self)
+{
+    atomic_flag_clear(&self->busy);
+}
+
+/* ---------------------------------------------------------------- net_type.c */
+
+/* x (n, ...) and t as the net reads them, n at least 1: a new reference, and one in t->array. */
+PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t);
+/* Room for n samples; -1 and MemoryError if there is none. */
+int reserve(NetObject *self, bd_size n);
+
+/* ---------------------------------------------------------------- gradcheck.c */
+
+PyObject *net_derivatives(PyObject *self, PyObject *args);
+PyObject *net_losses_along(PyObject *self, PyObject *args);
+
+#endif

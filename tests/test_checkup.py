@@ -97,7 +97,7 @@ CASES = {
     ),
     "gradient_zero": (lambda: constant(), lambda x, t: (x, t)),
     "rate_high": (lambda: bound(bd.SGD(100.0)), lambda x, t: (x, t)),
-    "rate_not_finite": (lambda: bound(bd.SGD(1e30)), lambda x, t: (x * 1e5, t)),
+    "rate_not_finite": (lambda: bound(bd.SGD(1e30)), lambda x, t: (x * 1e9, t)),
     "overfit_not": (lambda: constant(), lambda x, t: (x, t)),
     "loss_worse": (lambda: bound(bd.SGD(10.0), steps=3), lambda x, t: (x, t)),
     "loss_not_finite": (lambda: broken(), lambda x, t: (x, t)),

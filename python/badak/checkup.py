@@ -149,7 +149,7 @@ def _loss_finding(net, x, t):
     if not math.isfinite(loss):
         return Finding("loss_not_finite", PROBLEM, loss=loss)
     if updates:
-        worse = loss > guess * 1.05
+        worse = loss > 1.5 * guess
         return Finding("loss_worse" if worse else "loss_now", PROBLEM if worse else OK,
                        loss=loss, guess=guess, updates=updates)  # fmt: skip
     limit = 2 * guess + 0.5 if net._classifies else 10 * guess + 1  # the mean of t may be far from 0

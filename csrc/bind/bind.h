@@ -90,5 +90,6 @@ void write_back_own(const bd_net *net);
 PyObject *describe_kinds(PyObject *module, PyObject *unused);   /* layer_type.c */
 PyObject *numerical_gradient(PyObject *module, PyObject *args); /* gradcheck.c */
 PyObject *derivative(PyObject *module, PyObject *args);
+PyObject *one_sided(PyObject *module, PyObject *args);
 
 #endif

@@ -232,13 +232,19 @@ def check_optimizer(kind: str, hyper: _Hyper, /) -> None:
 def numerical_gradient(f: Callable[[_Real], Any], x: _Real, h: float, /) -> _Real:
     """Central differences; x is changed in place and restored."""
 
-def derivative(
-    f: Callable[[float], tuple[float, float, float]], scale: float, rtol: float, /
-) -> tuple[float, float, float, int, float, float, bool, bool]:
-    """Ridders' ladder: (value, uncertainty, step, evaluations, left, right, finite, one_sided).
+_Probe = Callable[[float], tuple[float, float, float]]
+_Slope = tuple[float, float, float, int, float, float, bool, bool, float, int, float, float]
+
+def derivative(f: _Probe, size: float, rtol: float, coarsest: float = 0.0, /) -> _Slope:
+    """Ridders' ladder: (value, uncertainty, step, evaluations, left, right, finite, one_sided, bend, kind,
+    left_uncertainty, right_uncertainty).
 
     ``f(h)`` gives the value at a step h, how far the step really went, and a bound on the rounding in the value.
+    ``kind``: 0 smooth, 1 a kink, 2 a jump, 3 unresolved, 4 no value.
     """
+
+def one_sided(f: _Probe, size: float, rtol: float, coarsest: float = 0.0, /) -> _Slope:
+    """The same, the slopes from either side extrapolated on their own."""
 
 def layer_kinds() -> dict[str, _LayerKind]:
     """The descriptors, as dictionaries."""

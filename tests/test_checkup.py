@@ -171,6 +171,17 @@ def test_every_text_says_the_same_numbers_in_both_languages():
         assert numbers(english) == numbers(korean), name
 
 
+def test_korean():
+    checkup = net().checkup(*data())
+    bd.set_language("ko")
+    try:
+        assert str(checkup).startswith("건강합니다")
+        assert "건강합니다" in checkup._repr_html_()
+    finally:
+        bd.set_language("en")
+    assert str(checkup).startswith("HEALTHY")
+
+
 def test_bad_arguments():
     a_net, (x, t) = net(), data()
     with pytest.raises(ValueError, match="features"):

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from ._checkup_texts import TEXTS
+from .language import get_language
 from .layers import LeakyRelu, Relu, Sigmoid, Tanh
 from .optimizer import Adam
 
@@ -76,7 +77,7 @@ class Checkup:
 
 
 def _text(name):
-    return TEXTS[name][0]
+    return TEXTS[name][get_language() == "ko"]
 
 
 def checkup(net, x, t):

@@ -210,6 +210,7 @@ def jax_check_grads(case):
     from jax.test_util import check_grads
 
     jax.config.update("jax_enable_x64", True)
+    jax.clear_caches()  # it would keep the compiled functions of all cases
     plain = Plain(case)
     y = np.asarray(plain.f(*(a.copy() for a in plain.arrays)))
     out = jax.ShapeDtypeStruct(y.shape, np.float64)

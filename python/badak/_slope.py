@@ -139,8 +139,13 @@ class NetSlope:
         return tuple(self._derivatives(np.ascontiguousarray(direction[None]), rtol)[0])
 
     def values(self, index, steps):
+        return self._losses(np.array([index], dtype=np.int64), steps)
+
+    def values_along(self, direction, steps):
+        return self._losses(np.ascontiguousarray(direction[None], dtype=float), steps)
+
+    def _losses(self, direction, steps):
         self.evaluations += len(steps)
-        where = np.array([index], dtype=np.int64)
         self.core.rng = self.replay
-        losses = self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
+        losses = self.core.losses_along(self.which, direction, np.asarray(steps, dtype=float), self.x, self.t)
         return losses, 64 * FLOAT64_EPS * (1 + float(np.abs(losses[0])))

@@ -323,6 +323,7 @@ PyObject *net_derivatives(PyObject *object, PyObject *args)
             write_result(row + (from + i) * columns, columns, &found[i]);
     }
     PyEval_RestoreThread(s.thread);
+    done = done && !PyErr_Occurred(); /* a Python layer may raise */
 done:
     leave(self);
     end_moving(&m);
@@ -367,5 +368,7 @@ PyObject *net_losses_along(PyObject *object, PyObject *args)
     }
     Py_END_ALLOW_THREADS done : leave(self);
     end_moving(&m);
+    if (PyErr_Occurred()) /* a Python layer may raise */
+        Py_CLEAR(losses);
     return (PyObject *)losses;
 }

@@ -45,6 +45,8 @@ typedef enum {
     BD_NOT_FINITE,
     BD_LOSS_NOT_FINITE,
     BD_GRADIENT_NOT_FINITE,
+    BD_UPDATE_NOT_FINITE,
+    BD_STOPPED,
     BD_NOT_A_LOSS,
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
@@ -115,7 +117,7 @@ void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, un
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
 
-enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
+enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 8, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
 
 typedef union {
     int64_t i;
@@ -204,6 +206,7 @@ typedef struct {
     void *const *dparam;
     const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
+    bool *stop;          /* set by a kind that calls out of the core and failed there: the run ends */
     bool training;
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
@@ -282,6 +285,7 @@ typedef struct {
 typedef struct {
     const bd_optimizer_kind *kind;
     bd_value hyper[BD_MAX_HYPER];
+    double weight_decay; /* lambda of the penalty lambda / 2 sum W^2, over parameters of role BD_WEIGHT */
 } bd_optimizer;
 
 extern const bd_optimizer_kind bd_sgd, bd_momentum, bd_nesterov, bd_adagrad, bd_rmsprop, bd_adam;
@@ -296,6 +300,9 @@ double bd_cross_entropy_f32(const float *y, const bd_target *t, bd_size n, bd_si
 double bd_cross_entropy_f64(const double *y, const bd_target *t, bd_size n, bd_size c, double eps);
 /* The first element of x that is NaN or infinite, or -1. */
 bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype);
+/* Is every |x| < limit? A NaN is not. */
+bool bd_all_below(const void *x, bd_size n, double limit, bd_dtype dtype);
+double bd_sum_of_squares(const void *x, bd_size n, bd_dtype dtype);
 /* col (n oh ow, c fh fw): the windows of x (n, c, h, w) as rows; col2im adds each entry back to where it came from. */
 void bd_im2col(void *col, const void *x, bd_size n, const bd_window *window, bd_dtype dtype);
 void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_dtype dtype);
@@ -340,6 +347,9 @@ typedef struct {
  * the plan at fault. */
 bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
                         const bd_shape *input, uint64_t seed, bd_detail *detail);
+/* The same without memory for arrays: only names, shapes and steps may be asked for. */
+bd_status bd_net_plan(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                      const bd_shape *input, uint64_t seed, bd_detail *detail);
 void bd_net_free(bd_net *net);
 
 /* Draws fresh parameters from the net's generator. */
@@ -379,8 +389,9 @@ void bd_net_set_updates(bd_net *net, int64_t updates);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
-/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. */
-void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
+/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
+ * ended it; so may all that follow. */
+bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
 /* The mean loss of n samples; `hits` (or NULL) counts samples whose largest score is their label's. */
 bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
                       bool training, bd_detail *detail);
@@ -388,9 +399,18 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
 bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
                           bd_size n, bool fuse, bd_detail *detail);
 /* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
- * the bound kind. When it fails no parameter has changed. */
+ * the bound kind. `loss` includes the penalty of weight decay. When it fails only the gradients have changed; where
+ * something is not finite, detail->where is the first step of the plan that shows it (-1: x itself). */
 bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
                        bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail);
+/* The two halves of bd_net_train. Between them bd_net_undo goes back to before the first. */
+bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                            const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                            bd_detail *detail);
+bd_status bd_net_end_step(bd_net *net, const bd_optimizer *optimizer, bd_detail *detail);
+void bd_net_undo(bd_net *net);
+/* weight_decay / 2 times the sum of the squares of all weights. */
+double bd_net_penalty(const bd_net *net, double weight_decay);
 /* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);

@@ -94,6 +94,20 @@ class Slope:
         values, noise = np.array(samples).T
         return values, float(noise[1:].max())
 
+    def values_along(self, direction, steps):
+        """The same along a direction, of the size of the flat array."""
+        kept = self.array.copy()
+        samples = []
+        try:
+            for h in steps:
+                self.array[...] = kept + h * direction.reshape(kept.shape)
+                samples.append(self.sample())
+        finally:
+            self.array[...] = kept
+        self.evaluations += len(samples)
+        values, noise = np.array(samples).T
+        return values, float(noise.max())
+
 
 def rows_of(found):
     """Results of the ladder, (k, 12), as rows (k, 7)."""

@@ -37,7 +37,6 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
             REAL(channels_last)(dout_room, (const real *)io->dout + i * area * s.c, s.c, area, io->out_last, k);
         real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
         /* out = the largest of x in a window, or the mean over it */
-        memset(to, 0, (size_t)image * sizeof *to);
         k->pool_backward(to, x, dout, &s, layer->hyper[MEAN].i, io->relu_dx);
         if (to != dx)
             k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
@@ -77,8 +76,6 @@ static bd_branch REAL(pooling_branch)(const bd_layer *layer, const bd_io *io, co
 }
 
 #else
-
-#include <string.h>
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"

@@ -65,6 +65,6 @@ class NetSubject:
                 slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
                 context.name = name
                 # each element sums terms as large as the largest gradients, in an order of its own
-                context.floor = 4 * FLOAT64_EPS * np.maximum(np.abs(gradient), np.abs(gradient).max(initial=0))
+                context.floor = 4 * FLOAT64_EPS * np.full(gradient.shape, context.largest)
                 judge(entry, slope, gradient, context)
             yield entry

@@ -151,6 +151,9 @@ class Table:
             excess = np.abs(self.a - self.n) / (np.maximum(np.abs(self.a), np.abs(self.n)) + self.u)
         excess[~np.isfinite(excess)] = 0
         order = np.argsort(-np.where(agrees, excess, 1 + excess), kind="stable")
+        if self.exact:  # looking closer shows no more of what is too small
+            self.unresolved |= small
+            fine |= small
         order = [int(i) for i in order if not fine[i]]
         rescued = 0
         examined = settled = 0

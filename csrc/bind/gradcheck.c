@@ -219,7 +219,8 @@ static int intake_moves(moving *m, NetObject *self, int which, PyArrayObject *di
     return 0;
 }
 
-static int begin_moving(moving *m, NetObject *self, int which, PyArrayObject *directions, PyObject *x, PyObject *t)
+static int begin_moving(moving *m, NetObject *self, int which, PyArrayObject *directions, PyObject *x, PyObject *t,
+                        bool extended)
 {
     bd_detail detail;
     bd_status status;
@@ -231,7 +232,8 @@ static int begin_moving(moving *m, NetObject *self, int which, PyArrayObject *di
     }
     if (!(m->x = intake_x_and_t(self, x, t, &n, &m->t)) || intake_moves(m, self, which, directions))
         return -1;
-    Py_BEGIN_ALLOW_THREADS status = bd_stack_create(&m->stack, self->net, PyArray_DATA(m->x), &m->t.target, n, &detail);
+    Py_BEGIN_ALLOW_THREADS status =
+        bd_stack_create(&m->stack, self->net, PyArray_DATA(m->x), &m->t.target, n, extended, &detail);
     Py_END_ALLOW_THREADS if (status) raise_status(status, &detail, NULL);
     return status ? -1 : 0;
 }
@@ -294,16 +296,16 @@ PyObject *net_derivatives(PyObject *object, PyObject *args)
     PyArrayObject *directions, *results = NULL;
     bd_ladder_options options = {0};
     moving m = {0};
-    int which, both_sides = 0, frozen = 0;
+    int which, both_sides = 0, frozen = 0, extended = 0;
     bool done = false;
 
-    if (!PyArg_ParseTuple(args, "iO!OOdd|dpp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
-                          &options.h, &options.coarsest, &both_sides, &frozen) ||
+    if (!PyArg_ParseTuple(args, "iO!OOdd|dppp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
+                          &options.h, &options.coarsest, &both_sides, &frozen, &extended) ||
         !enter(self))
         return NULL;
     options.both_sides = both_sides;
     options.frozen = frozen;
-    if (begin_moving(&m, self, which, directions, x, t))
+    if (begin_moving(&m, self, which, directions, x, t, extended))
         goto done;
     const npy_intp columns = options.h != 0 ? 1 : RESULT_COLUMNS;
     npy_intp shape[2] = {m.moves, columns};
@@ -346,7 +348,7 @@ PyObject *net_losses_along(PyObject *object, PyObject *args)
                           &t) ||
         !enter(self))
         return NULL;
-    if (begin_moving(&m, self, which, directions, x, t))
+    if (begin_moving(&m, self, which, directions, x, t, false))
         goto done;
     if (m.moves != 1 || PyArray_TYPE(steps) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(steps)) {
         PyErr_SetString(PyExc_ValueError, "one direction, and steps of float64");

@@ -243,8 +243,8 @@ struct bd_layer_kind {
     /* out (1, ...) += what `change` of `count` features of x, whole channels, makes of it */
     void (*spread[BD_DTYPES])(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
                               bd_size count);
-    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. If io->out, it becomes what those of
-     * `before` make of x. */
+    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. If io->out, it becomes what those
+     * of `before` make of x. */
     bd_branch (*branch[BD_DTYPES])(const bd_layer *layer, const bd_io *io, const void *before);
 };
 
@@ -499,8 +499,8 @@ typedef struct {
 } bd_move;
 
 /* The net in training mode with these n samples, its random numbers from where its generator stands.
- * While it lives, neither the net nor the target may change. x is copied. */
-bd_status bd_stack_create(bd_stack **stack, bd_net *net, const void *x, const bd_target *t, bd_size n,
+ * While it lives, neither the net nor the target may change. `extended`: in long double, where all layers can. */
+bd_status bd_stack_create(bd_stack **stack, bd_net *net, const void *x, const bd_target *t, bd_size n, bool extended,
                           bd_detail *detail);
 void bd_stack_free(bd_stack *stack);
 /* The loss as it is. */

@@ -73,7 +73,7 @@ typedef struct {
 
 struct bd_stack {
     bd_net *net;
-    bd_dtype dtype;
+    bd_dtype dtype, of_net;
     size_t size;             /* of a number */
     int steps, values, last; /* the loss is step `last` */
     bd_step_info *step;
@@ -83,7 +83,7 @@ struct bd_stack {
     char **base, **rows;
     double **draws; /* per step, for the unmoved batch */
     double *row_draws;
-    char *keep, *work, *buffers, *part[2], *change;
+    char *params, *own_params, *target_rows, *keep, *work, *buffers, *part[2], *change;
     int64_t *keep_index;
     bool *dirty, mixes;
     bd_target target;
@@ -126,6 +126,18 @@ static void set(const bd_stack *s, void *at, bd_size i, long double value)
     each[s->dtype](at, i, value);
 }
 
+/* Numbers of the net's type as those of the stack's. */
+static void take_in(const bd_stack *s, void *to, const void *from, bd_size count)
+{
+    static long double (*const each[])(const void *, bd_size) = BD_EACH_REAL(get);
+
+    if (s->dtype == s->of_net)
+        memcpy(to, from, (size_t)count * s->size);
+    else
+        for (bd_size i = 0; i < count; i++)
+            set(s, to, i, each[s->of_net](from, i));
+}
+
 static char *row_of(const bd_stack *s, char *const *values, int value, bd_size row)
 {
     return values[value] + (size_t)(row * s->width[value]) * s->size;
@@ -149,7 +161,6 @@ static bd_shape of_rows(const bd_shape *one, bd_size n)
 static void prepare(bd_stack *s, call *c, int i, bd_size n)
 {
     const bd_step_info *step = &s->step[i];
-    char *params = bd_net_params(s->net);
 
     *c = (call){.io = {.keep = s->keep,
                        .keep_index = s->keep_index,
@@ -163,7 +174,7 @@ static void prepare(bd_stack *s, call *c, int i, bd_size n)
         c->shape[j] = of_rows(&s->shape[step->in[j]], n);
     c->shape[BD_MAX_INPUT] = i == s->last ? bd_shape1(1) : of_rows(&s->shape[step->out], n);
     for (int j = 0; j < step->param_count; j++)
-        c->param[j] = params + (size_t)bd_net_param(s->net, step->first_param + j)->offset * s->size;
+        c->param[j] = s->params + (size_t)bd_net_param(s->net, step->first_param + j)->offset * s->size;
     for (int j = 0; j < bd_array_count(step->layer.kind->buffer, BD_MAX_BUFFER); j++)
         c->buffer[j] = s->buffers + (size_t)bd_net_buffer(s->net, step->first_buffer + j)->offset * s->size;
 }
@@ -305,12 +316,33 @@ static bd_status make_room(bd_stack *s)
     for (int i = 0; i < 2; i++)
         s->part[i] = room(widest, s->size, &failed);
     s->change = room(widest, s->size, &failed);
-    if (!failed && buffers)
-        memcpy(s->buffers, bd_net_buffers(s->net), (size_t)buffers * s->size);
-    return failed ? BD_NO_MEMORY : BD_OK;
+    const bool own = s->dtype != s->of_net; /* else the net's: a layer from outside of the core reads them there */
+    s->params = own ? room(bd_net_size(s->net), s->size, &failed) : bd_net_params(s->net);
+    s->own_params = own ? s->params : NULL;
+    if (s->target.rows)
+        s->target_rows = room(s->n * s->target.width, s->size, &failed);
+    if (failed)
+        return BD_NO_MEMORY;
+    take_in(s, s->buffers, bd_net_buffers(s->net), buffers);
+    if (own)
+        take_in(s, s->params, bd_net_params(s->net), bd_net_size(s->net));
+    if (s->target.rows) {
+        take_in(s, s->target_rows, s->target.rows, s->n * s->target.width);
+        s->target.rows = s->target_rows;
+    }
+    return BD_OK;
 }
 
-bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_target *t, bd_size n, bd_detail *detail)
+static bool all_can_extend(const bd_stack *s)
+{
+    for (int i = 0; i < s->steps; i++)
+        if (!s->step[i].layer.kind->forward[BD_EXT])
+            return false;
+    return true;
+}
+
+bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_target *t, bd_size n, bool extended,
+                          bd_detail *detail)
 {
     const int steps = bd_net_step_count(net) + 1;
     bd_status status = BD_NO_MEMORY;
@@ -322,8 +354,7 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
     if (!s)
         return BD_NO_MEMORY;
     s->net = net;
-    s->dtype = bd_net_dtype(net);
-    s->size = bd_dtype_size(s->dtype);
+    s->dtype = s->of_net = bd_net_dtype(net);
     s->steps = steps;
     s->last = steps - 1;
     s->values = steps + 1;
@@ -344,15 +375,18 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
         goto done;
     for (int i = 0; i < steps; i++)
         bd_net_step_info(net, i, &s->step[i]);
+    if (extended && all_can_extend(s))
+        s->dtype = BD_EXT;
+    s->size = bd_dtype_size(s->dtype);
     for (int v = 0; v < s->values; v++) {
         s->shape[v] = bd_net_value_shape(net, v);
         s->width[v] = bd_features(&s->shape[v]);
     }
     find_readers(s);
-    status = bd_check_target(&s->step[s->last].layer, t, n, s->width[s->step[s->last].in[0]], s->dtype, detail);
+    status = bd_check_target(&s->step[s->last].layer, t, n, s->width[s->step[s->last].in[0]], s->of_net, detail);
     if (status || (status = make_room(s)))
         goto done;
-    memcpy(s->base[0], x, (size_t)(n * s->width[0]) * s->size);
+    take_in(s, s->base[0], x, n * s->width[0]);
     run_base(s, bd_net_rng(net));
     *out = s;
 done:
@@ -371,9 +405,10 @@ void bd_stack_free(bd_stack *s)
         bd_free(s->base[v]);
         bd_free(s->rows[v]);
     }
-    void *const pieces[] = {s->step,    s->losses, s->shape, s->width,     s->reader,     s->base,      s->rows,
-                            s->draws,   s->dirty,  s->keep,  s->row_draws, s->work,       s->buffers,   s->part[0],
-                            s->part[1], s->change, s->chain, s->row_copy,  s->row_sample, s->keep_index};
+    void *const pieces[] = {s->own_params, s->target_rows, s->step,       s->losses,    s->shape,   s->width,
+                            s->reader,     s->base,        s->rows,       s->draws,     s->dirty,   s->keep,
+                            s->row_draws,  s->work,        s->buffers,    s->part[0],   s->part[1], s->change,
+                            s->chain,      s->row_copy,    s->row_sample, s->keep_index};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         bd_free(pieces[i]);
     bd_free(s);
@@ -465,7 +500,7 @@ static void aim(bd_stack *s, int which)
 
 static char *param_of(const bd_stack *s)
 {
-    return (char *)bd_net_params(s->net) + (size_t)bd_net_param(s->net, s->which)->offset * s->size;
+    return s->params + (size_t)bd_net_param(s->net, s->which)->offset * s->size;
 }
 
 /* A row more for this copy, to be filled in at `value`. */
@@ -561,7 +596,7 @@ static void move_whole(bd_stack *s, int copy, const bd_move *move, long double s
     const long double kept = move->along ? 0 : get(s, moved, move->element);
     if (move->along)
         for (bd_size i = 0; i < count; i++)
-            set(s, moved, i, get(s, move->start, i) + step * move->along[i]);
+            set(s, moved, i, get(s, moved, i) + step * move->along[i]);
     else
         set(s, moved, move->element, kept + step);
     if (s->which >= 0) {
@@ -571,7 +606,7 @@ static void move_whole(bd_stack *s, int copy, const bd_move *move, long double s
         c.io.draws = s->draws[s->first];
         run_call(s, &c, s->first, s->base[info->in[0]], s->base[info->in[1]], to);
         if (move->along)
-            memcpy(moved, move->start, (size_t)count * s->size);
+            take_in(s, moved, move->start, count);
         else
             set(s, moved, move->element, kept);
     }

@@ -178,6 +178,7 @@ class Net:
         coarsest: float = 0.0,
         both_sides: bool = False,
         frozen: bool = False,
+        extended: bool = False,
         /,
     ) -> NDArray[np.float64]:
         """Numerical derivatives of the loss: rows as of ``derivative``; with h not 0 plain differences, (k, 1)."""

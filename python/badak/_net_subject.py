@@ -10,6 +10,7 @@ from .report import Entry
 CHOSEN_IN_C = 256  # elements looked at one by one in large arrays, where C runs for each evaluation
 BUDGET = 4e9, 5e8  # multiply-adds for one array at the given point, and at one near it
 EVALUATIONS = 8  # for one element
+EXTENDED = 1e6  # multiply-adds of one forward pass that are affordable in long double
 CALL = 1500  # what a call costs besides, in multiply-adds
 
 
@@ -51,6 +52,20 @@ class NetSubject:
         budget = BUDGET[point > 0]
         return size if size * each <= budget else int(np.clip(budget / each, CHOSEN, CHOSEN_IN_C))
 
+    def _certify(self, entry, slope, gradient):
+        """The digits of the largest elements in extended precision, where that is affordable."""
+        macs = len(self.x) * sum(step["macs"] for step in self.steps)
+        if entry.status != "PASS" or macs > EXTENDED or not gradient.any():
+            return
+        flat = gradient.reshape(-1)
+        indices = np.argsort(-np.abs(flat), kind="stable")[:CHOSEN]
+        indices = indices[flat[indices] != 0]
+        n, u = slope.extended_elements(indices)[:, :2].T
+        known = np.isfinite(u) & (n != 0) & (np.abs(n - flat[indices]) <= 1e-6 * np.abs(n))
+        if known.all():
+            entry.digits = float(np.median(-np.log10(np.maximum(u, 1e-17 * np.abs(n)) / np.abs(n))))
+            entry.evaluations = slope.evaluations
+
     def go_to(self, point, rng):
         arrays = [self.x, *self.params.values()]
         if point == 0:
@@ -81,4 +96,6 @@ class NetSubject:
                 # each element sums terms as large as the largest gradients, in an order of its own
                 context.floor = 4 * FLOAT64_EPS * np.full(gradient.shape, context.largest)
                 judge(entry, slope, gradient, context)
+                if point == 0:
+                    self._certify(entry, slope, gradient)
             yield entry

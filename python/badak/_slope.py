@@ -140,8 +140,11 @@ class NetSlope:
         return tuple(self.elements([index], rtol, coarsest)[0])
 
     def along(self, direction, rtol, coarsest=COARSEST):
-        """The row of a direction. Through many numbers some branch changes at every step, and where some sit on a kink
-        there is no slope: then the branches are kept as they are at rest."""
+        """The row of a direction.
+
+        Through many numbers some branch changes at every step, and where some sit on a kink there is no slope: then
+        the branches are kept as they are at rest.
+        """
         direction = np.ascontiguousarray(direction[None])
         row = rows_of(self._derivatives(direction, rtol, coarsest))[0]
         if row[6] not in (SMOOTH, JUMP):
@@ -152,6 +155,14 @@ class NetSlope:
         """The rows if every ReLU and pool kept to the branch that it takes at rest: what backward differentiates."""
         indices = np.asarray(indices, dtype=np.int64)
         return rows_of(self._derivatives(indices, rtol, COARSEST, False, True))
+
+    def extended_elements(self, indices):
+        """The rows in extended precision, as many digits as float64 can hold; branches kept as at rest."""
+        self.core.rng = self.replay
+        indices = np.asarray(indices, dtype=np.int64)
+        found = self.core.derivatives(self.which, indices, self.x, self.t, 1e-13, 0.0, 2.0**-5, False, True, True)
+        self.evaluations += int(found[:, 3].sum())
+        return rows_of(found)
 
     def one_sided(self, index, rtol=1e-6):
         found = self._derivatives(np.array([index], dtype=np.int64), rtol, COARSEST, True)

@@ -101,6 +101,7 @@ struct bd_stack {
     int links, onwards; /* the step after the chain that spreads, or -1 */
     call nudge, spread; /* for one sample */
     bool whole;         /* copies are made by the layer itself, all rows of them */
+    bool stopped;       /* by a layer that calls out of the core */
 };
 
 /* ---------------------------------------------------------------- typed work */
@@ -143,7 +144,7 @@ static bd_shape of_rows(const bd_shape *one, bd_size n)
 }
 
 /* Layer `i` for n rows; inputs, output and draws are still to be set. */
-static void prepare(const bd_stack *s, call *c, int i, bd_size n)
+static void prepare(bd_stack *s, call *c, int i, bd_size n)
 {
     const bd_step_info *step = &s->step[i];
     char *params = bd_net_params(s->net);
@@ -154,7 +155,8 @@ static void prepare(const bd_stack *s, call *c, int i, bd_size n)
                        .target = &s->target,
                        .draws = s->row_draws,
                        .kernels = bd_kernels(s->dtype),
-                       .training = true}};
+                       .training = true,
+                       .stop = &s->stopped}};
     for (int j = 0; j < step->layer.kind->inputs; j++)
         c->shape[j] = of_rows(&s->shape[step->in[j]], n);
     c->shape[BD_MAX_INPUT] = i == s->last ? bd_shape1(1) : of_rows(&s->shape[step->out], n);
@@ -755,7 +757,7 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
             left++;
         }
         lanes = options->h != 0 ? 0 : left;
-        if (go_on && !go_on(context))
+        if (s->stopped || (go_on && !go_on(context)))
             return false;
     }
     return true;

@@ -86,6 +86,7 @@ struct bd_stack {
     char *keep, *work, *buffers, *part[2], *change;
     int64_t *keep_index;
     bool *dirty, mixes;
+    bool stopped, *stop; /* a layer ended it; where it says so */
     bd_target target;
     bd_size n, most; /* samples; rows that fit beside them */
     long double loss;
@@ -154,6 +155,7 @@ static void prepare(const bd_stack *s, call *c, int i, bd_size n)
                        .target = &s->target,
                        .draws = s->row_draws,
                        .kernels = bd_kernels(s->dtype),
+                       .stop = s->stop,
                        .training = true}};
     for (int j = 0; j < step->layer.kind->inputs; j++)
         c->shape[j] = of_rows(&s->shape[step->in[j]], n);
@@ -181,7 +183,8 @@ static void run_call(const bd_stack *s, call *c, int i, const void *x0, const vo
     c->io.x[0] = x0;
     c->io.x[1] = x1;
     c->io.out = out;
-    layer->kind->forward[s->dtype](layer, &c->io);
+    if (!s->stopped)
+        layer->kind->forward[s->dtype](layer, &c->io);
 }
 
 static bool mixes(const bd_stack *s, int i)
@@ -297,6 +300,7 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
     if (!s)
         return BD_NO_MEMORY;
     s->net = net;
+    s->stop = &s->stopped;
     s->dtype = bd_net_dtype(net);
     s->size = bd_dtype_size(s->dtype);
     s->steps = steps;
@@ -328,7 +332,10 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
         goto done;
     memcpy(s->base[0], x, (size_t)(n * s->width[0]) * s->size);
     run_base(s, bd_net_rng(net));
-    *out = s;
+    if (s->stopped)
+        status = BD_STOPPED;
+    else
+        *out = s;
 done:
     if (status)
         bd_stack_free(s);
@@ -735,6 +742,8 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
                 move[2 * i + side].h = side ? -h : h;
             }
         bd_stack_losses(s, which, move, 2 * lanes, sample);
+        if (s->stopped)
+            return false;
         int left = 0;
         for (int i = 0; i < lanes; i++) {
             double h;

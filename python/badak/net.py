@@ -62,8 +62,8 @@ class Net:
     ----------
     layers : list of layers
         Layers without arrays (``Affine(units=50)``) get theirs from the shapes that flow through; the arrays of others
-        are copied in. Any object with ``forward(x)`` and ``backward(dout)`` may be one (see ``Layer``): it keeps its own
-        arrays, which the net trains where they lie.
+        are copied in. Any object with ``forward(x)`` and ``backward(dout)`` may be one (see ``Layer``): it keeps its
+        own arrays, which the net trains where they lie.
     loss : loss layer
         ``SoftmaxWithLoss()`` for one class of many, ``SigmoidWithLoss()`` for yes or no, ``IdentityWithLoss()`` for
         regression.

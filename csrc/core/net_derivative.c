@@ -86,7 +86,6 @@ struct bd_stack {
     char *keep, *work, *buffers, *part[2], *change;
     int64_t *keep_index;
     bool *dirty, mixes;
-    bool stopped, *stop; /* a layer ended it; where it says so */
     bd_target target;
     bd_size n, most; /* samples; rows that fit beside them */
     long double loss;
@@ -102,6 +101,7 @@ struct bd_stack {
     int links, onwards; /* the step after the chain that spreads, or -1 */
     call nudge, spread; /* for one sample */
     bool whole;         /* copies are made by the layer itself, all rows of them */
+    bool stopped;       /* by a layer that calls out of the core */
 };
 
 /* ---------------------------------------------------------------- typed work */
@@ -144,7 +144,7 @@ static bd_shape of_rows(const bd_shape *one, bd_size n)
 }
 
 /* Layer `i` for n rows; inputs, output and draws are still to be set. */
-static void prepare(const bd_stack *s, call *c, int i, bd_size n)
+static void prepare(bd_stack *s, call *c, int i, bd_size n)
 {
     const bd_step_info *step = &s->step[i];
     char *params = bd_net_params(s->net);
@@ -155,8 +155,8 @@ static void prepare(const bd_stack *s, call *c, int i, bd_size n)
                        .target = &s->target,
                        .draws = s->row_draws,
                        .kernels = bd_kernels(s->dtype),
-                       .stop = s->stop,
-                       .training = true}};
+                       .training = true,
+                       .stop = &s->stopped}};
     for (int j = 0; j < step->layer.kind->inputs; j++)
         c->shape[j] = of_rows(&s->shape[step->in[j]], n);
     c->shape[BD_MAX_INPUT] = i == s->last ? bd_shape1(1) : of_rows(&s->shape[step->out], n);
@@ -183,8 +183,7 @@ static void run_call(const bd_stack *s, call *c, int i, const void *x0, const vo
     c->io.x[0] = x0;
     c->io.x[1] = x1;
     c->io.out = out;
-    if (!s->stopped)
-        layer->kind->forward[s->dtype](layer, &c->io);
+    layer->kind->forward[s->dtype](layer, &c->io);
 }
 
 static bool mixes(const bd_stack *s, int i)
@@ -300,7 +299,6 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
     if (!s)
         return BD_NO_MEMORY;
     s->net = net;
-    s->stop = &s->stopped;
     s->dtype = bd_net_dtype(net);
     s->size = bd_dtype_size(s->dtype);
     s->steps = steps;
@@ -332,10 +330,7 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
         goto done;
     memcpy(s->base[0], x, (size_t)(n * s->width[0]) * s->size);
     run_base(s, bd_net_rng(net));
-    if (s->stopped)
-        status = BD_STOPPED;
-    else
-        *out = s;
+    *out = s;
 done:
     if (status)
         bd_stack_free(s);
@@ -742,8 +737,6 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
                 move[2 * i + side].h = side ? -h : h;
             }
         bd_stack_losses(s, which, move, 2 * lanes, sample);
-        if (s->stopped)
-            return false;
         int left = 0;
         for (int i = 0; i < lanes; i++) {
             double h;
@@ -764,7 +757,7 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
             left++;
         }
         lanes = options->h != 0 ? 0 : left;
-        if (go_on && !go_on(context))
+        if (s->stopped || (go_on && !go_on(context)))
             return false;
     }
     return true;

@@ -13,6 +13,7 @@ from .report import number
 EXHAUSTIVE = 512  # arrays up to this size are checked element by element
 DIRECTIONS = 3
 RESCUED = 8  # elements too small or uncertain to judge that are looked at from both sides
+ASKED = 3  # smooth and wrong elements of which single outputs are looked at, too
 EXAMINED = 48  # elements looked at from both sides
 NAMED = 10  # wrong elements named by bisection
 COARSEST = 5e-2  # of the ladder of steps
@@ -42,9 +43,7 @@ class Context:
         self.name = ""
         self.sampling = self.neighbours = self.one_hot = self.gy = None
         self.variables = {}
-        self.widths = (
-            0.2  # beyond the range of gradients beside a kink: several at once are hardly ever seen at their ends
-        )
+        self.widths = 0.2  # how far beyond the range of gradients beside a kink values are not ruled out
 
 
 def signed(rng, shape):
@@ -90,6 +89,22 @@ def judge(entry, slope, analytic, context):
         if entry.ok and table.is_zero() and not entry.zero and entry.status == "PASS":
             entry.diagnosis = Text("zero by rounding", largest=number(context.largest))
     entry.evaluations = slope.evaluations
+    if entry.point == 0 or not entry.ok:
+        _record_curve(entry, slope)
+
+
+def _record_curve(entry, slope):
+    """What the pictures show of the worst element: changes of the function at +h and -h."""
+    index = getattr(entry, "kink_index", None) if entry.status == "KINK" else None
+    if index is None:
+        if entry.worst_index is None:
+            return
+        index = int(np.ravel_multi_index(entry.worst_index, entry.shape)) if entry.shape else 0
+    scale = max(1.0, abs(float(np.ravel(slope.array)[index])))
+    h = scale * 10.0 ** np.linspace(-12, -1, 34)
+    values, _ = slope.values(index, np.concatenate([[0.0], h, -h]))
+    values = values - values[0]
+    entry.curve = h, values[1:35], values[35:]
 
 
 class Table:
@@ -109,6 +124,7 @@ class Table:
         bent = np.abs(self.right - self.left) > 0.5 * np.maximum(np.abs(self.left), np.abs(self.right))
         self.suspect = bent if kind is None else (kind == 1) | (kind == 2)
         self.kind = np.zeros(len(indices), int) if kind is None else kind
+        self.asked = 0
         none = np.zeros(len(indices), bool)
         self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
 
@@ -166,6 +182,12 @@ class Table:
     def _examine(self, i, small=False):
         if self.kind[i] == 2:
             self.jump[i] = True
+            return
+        if self.kind[i] == 0 and not small and not self.suspect[i] and np.isfinite(self.u[i]) and not self.agrees(i):
+            inside = self._inside_by_outputs(i) if self.asked < ASKED else None
+            self.asked += 1
+            self.kink[i] = inside is True
+            self.wrong[i] = inside is not True
             return
         if self.kind[i] == 1 and self.exact:
             self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))

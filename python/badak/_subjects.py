@@ -443,7 +443,7 @@ class Subject:
                 continue
             other = self._entry(name, entry.point)
             judge(other, Slope(slope.array, sample), gradient, context)
-            if other.status in ("PASS", "KINK") and not other.unresolved:
+            if other.status in ("PASS", "KINK"):
                 entry.status, entry.diagnosis = "EXPLAINED", cause.text(entry)
                 entry.evaluations += other.evaluations
                 entry.digits = other.digits

@@ -28,6 +28,7 @@ from .functions import (
 )
 from .gradient import gradient_descent, numerical_diff, numerical_gradient, numerical_gradient_2d
 from .history import History
+from .language import get_language, set_language
 from .layers import (
     AddLayer,
     Affine,
@@ -60,6 +61,9 @@ _LATER = {
     "load_mnist": ".dataset",
     "load_idx": ".dataset",
     "gradcheck": "._gradcheck",
+    "compare": "._compare",
+    "selftest": "._selftest",
+    "mutant": "._selftest",
     "derivative": "._derivative",
     "GradientReport": ".report",
     "load": ".checkpoint",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from . import _core
-from .layers import Layer, LossLayer
+from .layers import _KINDS, Layer, LossLayer
 from .optimizer import Adam, Optimizer
 from .progress import Progress
 
@@ -251,7 +251,7 @@ class Net:
             for child in layer.layers:
                 branch = self._forward_one(child, branch, arrays, buffers)
             inputs = (x, branch)
-        kind = _core.layer_kinds()[layer.kind]
+        kind = _KINDS[layer.kind]
         mine = tuple(next(arrays) for _ in kind["params"])
         statistics = tuple(next(buffers) for _ in kind["buffers"])
         return layer.core.forward(inputs, mine, None, False, statistics, None)[0]
@@ -310,9 +310,10 @@ class Net:
         if optimizer is not self.optimizer and isinstance(optimizer, Optimizer):
             x, t = self._core.prepare(x, t, False)  # nothing is bound for a batch that cannot be used
         optimizer = self._bound(optimizer)
-        loss, _ = self._core.train(x, t, optimizer.kind, optimizer.hyper)
-        optimizer.iter = self._core.updates
-        return loss
+        try:
+            return self._core.train(x, t, optimizer.kind, optimizer.hyper)[0]
+        finally:  # also if memory ran out after the step
+            optimizer.iter = self._core.updates
 
     def fit(
         self,
@@ -474,7 +475,7 @@ class Net:
 
     @property
     def _classifies(self):
-        return _core.layer_kinds()[self._loss_layer.kind]["classifies"]
+        return _KINDS[self._loss_layer.kind]["classifies"]
 
     @property
     def size(self):

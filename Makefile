@@ -1,4 +1,4 @@
-# The one door: make demo | test | test-c | bench | sanitize | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | grid | bench | sanitize | lint | format | notebooks | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-fast test-c bench sanitize exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-fast test-c grid bench sanitize exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -32,11 +32,18 @@ sanitize: $(VENV)/.installed-test
 	cd tests && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -m "not slow" -s $(ARGS)
 
-bench:
-	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install -q -r benchmarks/requirements.txt
-	.venv-bench/bin/pip install -q --no-deps .
+# Convolution and Pooling of all sizes, against PyTorch too; a quarter of an hour.
+grid: .venv-bench
+	cd tests && ../.venv-bench/bin/python image_grid.py $(ARGS)
+
+bench: .venv-bench
 	.venv-bench/bin/python benchmarks/steps.py --out benchmarks/results/steps.md $(ARGS)
+
+.PHONY: .venv-bench
+.venv-bench:
+	test -d $@ || $(PYTHON) -m venv $@
+	$@/bin/pip install -q -r benchmarks/requirements.txt
+	$@/bin/pip install -q --no-deps .
 
 notebooks: $(VENV)/.installed-test
 	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q test_notebooks.py

@@ -39,17 +39,7 @@ core = Extension(
     extra_link_args=link_flags,
 )
 
-# Texts that the package shows or unpacks (badak/_texts.py), from where they are edited: as packages without modules.
-TEXTS = {
-    "badak._files.csrc": ("csrc", ["core/functions.c", "core/optimizer.c", "core/layers/*.c", "kernels/*.inc"]),
-    "badak._files.notebooks.en": ("notebooks/en", ["*.md"]),
-    "badak._files.notebooks.ko": ("notebooks/ko", ["*.md"]),
-}
+# Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
+texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
 
-setup(
-    ext_modules=[core],
-    packages=find_packages("python") + list(TEXTS),
-    package_dir={"": "python"} | {name: path for name, (path, _) in TEXTS.items()},
-    package_data={"badak": ["*.pyi", "py.typed", "dataset/files/*", "weight_files/*.npz"]}
-    | {name: files for name, (_, files) in TEXTS.items()},
-)
+setup(ext_modules=[core], packages=find_packages("python") + texts)

@@ -6,4 +6,4 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-pytest.register_assert_rewrite("cases")
+pytest.register_assert_rewrite("cases", "image_grid")

@@ -25,6 +25,7 @@ from badak import _core
 KINDS = ("convolution", "largest", "mean")  # the last two are Pooling
 NAMES = ("n", "c", "h", "w", "fh", "fw", "stride", "pad")
 RANGES = ((1, 3), (1, 3, 16), range(1, 10), range(1, 10), range(1, 5), range(1, 5), range(1, 4), range(4))
+CHANNELS = (1, 2, 3, 5, 16, 17, 30)  # full vectors, and what is left of them
 
 
 # ---- sizes ----
@@ -37,12 +38,14 @@ def every_size():
 
 
 def some_sizes(count, kind, *, legal):
-    """So many of them drawn at random, with dilation 2 too in a Convolution."""
+    """So many drawn at random, from more: other channels and pads, no sample, dilation 2 too in a Convolution."""
+    ranges = dict(zip(NAMES, RANGES, strict=True))
+    ranges |= {"n": (0, 1, 1, 3, 3), "c": CHANNELS, "filters": CHANNELS, "stride": (1, 1, 2, 3), "pad": range(6)}
+    ranges["dilation"] = (1, 1, 2) if kind == KINDS[0] else (1,)
     rng = np.random.default_rng(7)
     found = []
     while len(found) < count:
-        s = {name: int(rng.choice(values)) for name, values in zip(NAMES, RANGES, strict=True)}
-        s |= {"filters": int(rng.integers(1, 6)), "dilation": int(rng.choice([1, 1, 2])) if kind == KINDS[0] else 1}
+        s = {name: int(rng.choice(values)) for name, values in ranges.items()}
         if (complaint_about(s, kind) is None) == legal:
             found.append(s)
     return found
@@ -80,8 +83,7 @@ def results(layer, x, dout):
 def check(s, kind, rng, oracles=(twin_of,), draw=normal):
     """Compare a layer of these sizes with each oracle.
 
-    Returns the worst error by oracle and dtype: in units of eps times the terms that are summed, and of what is
-    allowed.
+    Returns {(oracle, dtype): worst error}, in units of eps times the terms that are summed, and of what is allowed.
     """
     make = layer_maker(s, kind, rng)
     layers = [make(dtype) for dtype in DTYPES]
@@ -213,10 +215,8 @@ def main():
                 check_refusal(s, kind, rng)
         print(f"{kind}: {counts['agree']} agree, {counts['refused']} refused, {time.perf_counter() - began:.0f} s")
         for (oracle, dtype), (eps, share) in worst.items():
-            print(
-                f"    {dtype} against {oracle.removesuffix('_of'):8} {eps:6.2f} eps of the terms, "
-                f"{share:.2f} of the allowed"
-            )
+            name = oracle.removesuffix("_of")
+            print(f"    {dtype} against {name:8} {eps:6.2f} eps of the terms, {share:.2f} of the allowed")
     return 0
 
 

@@ -228,8 +228,10 @@ def test_derivative_says_when_it_does_not_know():
     def rough(x):
         return np.modf(np.sin(1e6 * x) * 43758.5453)[0]
 
-    assert {bd.derivative(rough, x).status for x in np.linspace(0.1, 5, 50)} == {"UNRESOLVED"}
-    assert bd.derivative(lambda x: np.nan, 1.0).status == "UNRESOLVED"
+    for x in np.linspace(0.1, 5, 50):
+        found, truth = bd.derivative(rough, x), 43758.5453e6 * np.cos(1e6 * x)
+        assert found.status == "UNRESOLVED" or abs(found.value - truth) <= found.uncertainty
+    assert bd.derivative(lambda x: np.nan, 1.0).status == "NONFINITE"
 
 
 def test_derivative_at_the_edge_of_a_domain():

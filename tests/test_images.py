@@ -1,106 +1,96 @@
-"""Layers of images: a sampled grid of sizes against the twins, and nets of all of them together."""
+"""Layers of images: a sample of all sizes against the twins, and nets of all of them together."""
+
+import functools
 
 import numpy as np
 import pytest
-from cases import DTYPES, TERMS, convolution_eps, gradients_of, same_bits, twin_of
+from cases import DTYPES, same_bits, twin_of
+from image_grid import KINDS, check, check_refusal, layer_maker, normal, some_sizes
 
 import badak as bd
 from badak import _reference, util
 
-SAMPLES, ILLEGAL = 600, 100
+SAMPLES, ILLEGAL = 400, 100
 
 
-def drawn(rng, pooling):
-    """Sizes at random, legal or not: {name: size}."""
-    size = {name: int(rng.integers(1, 10)) for name in ("h", "w")}
-    size |= {name: int(rng.integers(1, 5)) for name in ("fh", "fw")}
-    size |= {"n": int(rng.choice([1, 3])), "c": int(rng.choice([1, 3, 16])), "filters": int(rng.integers(1, 6))}
-    size |= {"stride": int(rng.integers(1, 4)), "pad": int(rng.integers(0, 4))}
-    return size | {"dilation": 1 if pooling else int(rng.choice([1, 1, 2]))}
+# ---------------------------------------------------------------- the grid of image_grid.py, a sample
 
 
-def complaint_about(s, pooling):
-    """What the message says of sizes that do not fit, or None."""
-    for length, f in ((s["h"], s["fh"]), (s["w"], s["fw"])):
-        if s["dilation"] * (f - 1) + 1 > length + 2 * s["pad"]:
-            return "the window spans"
-    return r"pad = \d must be smaller than the pool" if pooling and s["pad"] >= min(s["fh"], s["fw"]) else None
-
-
-def sizes(count, *, legal, pooling):
-    rng = np.random.default_rng(7)
-    found = []
-    while len(found) < count:
-        s = drawn(rng, pooling)
-        if (complaint_about(s, pooling) is None) == legal:
-            found.append(s)
-    return found
-
-
-def a_convolution(s, rng, dtype):
-    W = rng.standard_normal((s["filters"], s["c"], s["fh"], s["fw"])).astype(dtype)
-    b = rng.standard_normal(s["filters"]).astype(dtype)
-    return bd.Convolution(W, b, s["stride"], s["pad"], dilation=s["dilation"])
-
-
-def a_pooling(s, mean=False):
-    return bd.Pooling(s["fh"], s["fw"], s["stride"], s["pad"], mean=mean)
-
-
-def images(s, rng, dtype=np.float64):
-    return rng.standard_normal((s["n"], s["c"], s["h"], s["w"])).astype(dtype)
-
-
-def compare(layer, x, dtype, rng, allowed):
-    """Forward, dx and gradients against the twin; `allowed` eps of the terms."""
-    twin = twin_of(layer)
-    expected = {"out": twin.forward(x)}
-    out = layer.forward(x)
-    assert out.shape == expected["out"].shape and out.dtype == dtype
-    dout = rng.standard_normal(out.shape).astype(dtype)
-    found = {"out": out, "x": layer.backward(dout), **gradients_of(layer)}
-    expected |= {"x": twin.backward(dout), **gradients_of(twin)}
-    out_terms, terms = TERMS[layer.kind](twin, x, dout.astype(float))
-    for name, size in {"out": out_terms, **terms}.items():
-        bound = allowed(out.shape) * np.finfo(dtype).eps * size
-        assert found[name].shape == expected[name].shape
-        assert np.all(np.abs(found[name] - expected[name]) <= bound), name
-    return out, expected["out"]
-
-
-def test_convolutions_of_all_sizes_agree_with_the_twin():
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_sizes_agree_with_the_twin(kind):
     rng = np.random.default_rng(1)
-    for i, s in enumerate(sizes(SAMPLES, legal=True, pooling=False)):
-        dtype = DTYPES[i % 2]
-        layer, x = a_convolution(s, rng, dtype), images(s, rng, dtype)
-        compare(layer, x, dtype, rng, lambda out: convolution_eps(x.shape, layer.W.shape, out))  # noqa: B023
-
-
-@pytest.mark.parametrize("mean", [False, True], ids=["largest", "mean"])
-def test_poolings_of_all_sizes_agree_with_the_twin(mean):
-    rng = np.random.default_rng(2)
-    for i, s in enumerate(sizes(SAMPLES, legal=True, pooling=True)):
-        dtype = DTYPES[i % 2]
-        out, expected = compare(a_pooling(s, mean), images(s, rng, dtype), dtype, rng, lambda out: 18)
-        assert mean or np.array_equal(out, expected)  # to the bit: nothing is computed
+    for s in some_sizes(SAMPLES, kind, legal=True):
+        check(s, kind, rng)
 
 
 def test_the_first_of_the_largest_wins_everywhere():
     """Of few different numbers: ties in nearly every window."""
     rng = np.random.default_rng(3)
-    for s in sizes(100, legal=True, pooling=True):
-        layer, x = a_pooling(s), rng.integers(-1, 2, (s["n"], s["c"], s["h"], s["w"])).astype(float)
-        compare(layer, x, np.float64, rng, lambda out: 18)
+    for s in some_sizes(100, "largest", legal=True):
+        check(s, "largest", rng, draw=lambda rng, shape: rng.integers(-1, 2, shape).astype(np.float32))
 
 
-@pytest.mark.parametrize("pooling", [False, True], ids=["Convolution", "Pooling"])
-def test_sizes_that_do_not_fit_are_refused(pooling):
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_that_do_not_fit_are_refused(kind):
     rng = np.random.default_rng(4)
-    for s in sizes(ILLEGAL, legal=False, pooling=pooling):
-        layer = a_pooling(s) if pooling else a_convolution(s, rng, np.float64)
-        with pytest.raises(ValueError, match=complaint_about(s, pooling)):
-            layer.forward(images(s, rng))
-        assert layer.x is None
+    for s in some_sizes(ILLEGAL, kind, legal=False):
+        check_refusal(s, kind, rng)
+
+
+@pytest.mark.parametrize(
+    ("h", "w", "window", "pad"), [(1, 1, 3, 1), (1, 70, 3, 2), (70, 1, 3, 2), (33, 65, 5, 0), (2, 3, 2, 40)]
+)
+def test_convolutions_of_odd_maps_agree_with_the_twin(h, w, window, pad):
+    s = {"n": 2, "c": 5, "h": h, "w": w, "filters": 33, "fh": window, "fw": window, "stride": 1, "pad": pad}
+    check(s | {"dilation": 1}, "convolution", np.random.default_rng(9))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_dout_that_is_mostly_0_gives_the_same_bits(dtype):
+    """It is read from a list of what is not 0, unless the call as a whole has too much; each order of terms is the
+    same. The second image is a 0 that makes the call dense."""
+    rng = np.random.default_rng(10)
+    found = [s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["stride"] == s["dilation"] == 1]
+    found += [{"h": 8, "w": 8, "c": c, "filters": 9, "fh": f, "fw": f, "pad": 1} for c in (32, 64, 100) for f in (3, 5)]
+    for s in found:
+        layer = layer_maker(s | {"stride": 1, "dilation": 1}, "convolution", rng)(dtype)
+        x = normal(rng, (2, s["c"], s["h"], s["w"])).astype(dtype)
+        x[1] = 0
+        dout = rng.standard_normal(layer.forward(x).shape).astype(dtype)
+        dout[0] *= rng.random(dout[0].shape) < rng.choice([0, 0.01, 0.3])
+        dx, dW = layer.backward(dout)[:1], layer.dW
+        layer.forward(x[:1])
+        assert same_bits(layer.backward(dout[:1]) + 0, dx + 0) and same_bits(layer.dW + 0, dW + 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_spreads_over_its_windows_and_no_further(value):
+    """In dW as well, though all of dout is 0: 0 times infinity is not a number."""
+    x, W = np.ones((1, 16, 9, 9)), np.ones((2, 16, 3, 3))
+    x[0, 3, 4, 4] = value
+    layer = bd.Convolution(W, np.zeros(2), pad=1)
+    assert np.array_equal(np.isfinite(layer.forward(x)[0, 1]), np.pad(np.zeros((3, 3)), 3, constant_values=1))
+    layer.backward(np.zeros((1, 2, 9, 9)))
+    assert np.all(np.isnan(layer.dW[:, 3])) and np.all(layer.dW[:, :3] == 0)
+    layer = bd.Convolution(np.where(np.arange(2)[:, None, None, None], value, W), np.zeros(2), pad=1)
+    layer.forward(np.ones((1, 16, 9, 9)))
+    assert np.all(np.isnan(layer.backward(np.zeros((1, 2, 9, 9)))))
+
+
+def test_the_grid_sees_a_wrong_number(monkeypatch):
+    """One that is off by a hundredth, in the gradient of a weight."""
+    (s,) = some_sizes(1, "convolution", legal=True)
+    right = bd.Convolution.backward
+
+    def backward(layer, dout):
+        dx = right(layer, dout)
+        layer._grads["W"][0, 0, 0, 0] *= 1.01
+        return dx
+
+    check(s, "convolution", np.random.default_rng(1))
+    monkeypatch.setattr(bd.Convolution, "backward", backward)
+    with pytest.raises(AssertionError, match=r"in float32: .* eps from twin_of"):
+        check(s, "convolution", np.random.default_rng(1))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +151,7 @@ def col_by_loops(x, fh, fw, stride, pad):
 def test_im2col_are_the_windows_and_col2im_is_its_adjoint():
     """Sums of whole numbers are exact: <im2col(x), c> == <x, col2im(c)>."""
     rng = np.random.default_rng(5)
-    for i, s in enumerate(s for s in sizes(SAMPLES, legal=True, pooling=False) if s["dilation"] == 1):
+    for i, s in enumerate(s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["n"] and s["dilation"] == 1):
         window = s["fh"], s["fw"], s["stride"], s["pad"]
         x = rng.integers(-9, 10, (s["n"], s["c"], s["h"], s["w"])).astype(DTYPES[i % 2])
         col = util.im2col(x, *window)
@@ -255,6 +245,42 @@ def a_net(dtype="float64", rectifier=bd.Relu, dropout=0.25):
         *(bd.Pooling(2, 2, 1, mean=True), bd.Affine(units=8), rectifier(), bd.Dropout(dropout), bd.Affine(units=3)),
     ]
     return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1)
+
+
+def image_nets(dtype):
+    """Nets whose images change their order of elements, or may not, in every way that layers can stand."""
+    conv = functools.partial(bd.Convolution, size=3, pad=1)
+    pool = functools.partial(bd.Pooling, 2, 2)
+    inside = [conv(filters=17), bd.LeakyRelu(), conv(filters=5)]
+    stacks = [
+        [conv(filters=17), bd.Relu(), conv(filters=16), bd.Relu(), pool(), conv(filters=5), bd.Relu(), pool()],
+        [pool(), bd.Relu(), conv(filters=18), bd.Pooling(3, 2, 1, 1), bd.Relu(), bd.Sigmoid(), conv(filters=3)],
+        [conv(filters=5), bd.Residual(inside), bd.Relu(), bd.Residual([bd.Residual([bd.Tanh(), bd.Relu()])]), pool()],
+        [conv(filters=5), bd.Residual([bd.Dropout(0.2), conv(filters=5)])],
+        [conv(filters=16), bd.Dropout(0.3), bd.Relu(), conv(filters=2), bd.BatchNormalization(axis="channel"), pool()],
+        [conv(filters=16), bd.BatchNormalization(), bd.Relu(), conv(filters=9), bd.Relu(), bd.Flatten(), bd.Relu()],
+        [conv(filters=3), bd.Tanh(), pool(mean=True), conv(filters=7), bd.Softmax(), conv(filters=4), bd.Relu()],
+    ]
+    for layers in stacks:
+        yield bd.Net(
+            [*layers, bd.Affine(units=3)], loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype):
+    """The plain plan keeps every image as n c h w and every ReLU by itself."""
+    x, t = a_batch()
+    for net in image_nets(dtype):
+        found = []
+        for fuse in (True, False):
+            net._core.rng = (5, 0)
+            loss, _, dx = net._core.gradient(x, t, True, fuse)
+            found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
+        for fused, plain in zip(*found, strict=True):
+            assert same_bits(fused + 0, plain + 0), net  # but for the sign of 0
+        if not any(isinstance(layer, bd.Dropout) for layer in net.layers):
+            assert same_bits(net.forward(x, keep=True)[-1], net.predict(x))
 
 
 def a_batch():

@@ -18,7 +18,7 @@
 #include "../core/badak.h"
 
 typedef struct {
-    PyTypeObject *layer_type, *saved_type, *net_type;
+    PyTypeObject *layer_type, *python_layer_type, *saved_type, *net_type;
 } module_state;
 
 module_state *state_of(PyObject *module);
@@ -69,14 +69,27 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const b
 
 /* ---------------------------------------------------------------- the rest */
 
+typedef struct {
+    PyObject_HEAD bd_layer layer;
+    PyObject *children; /* tuple of Layer */
+} LayerObject;
+
 extern PyType_Spec layer_type_spec, saved_type_spec; /* layer_type.c */
 const bd_layer *layer_of(PyObject *object);          /* of a _core.Layer */
 PyObject *children_of(PyObject *object);             /* borrowed tuple of _core.Layer */
 extern PyType_Spec net_type_spec;                    /* net_type.c */
 extern PyMethodDef function_methods[];               /* function_methods.c */
 
+extern PyType_Spec python_layer_type_spec; /* python_layer.c */
+bool has_python_layers(const bd_net *net);
+/* Before an update: are the Python layers' own parameter arrays there, to be written back to? */
+int hold_own(const bd_net *net);
+/* After it: the new values into them. Cannot fail; the GIL must have been held since hold_own. */
+void write_back_own(const bd_net *net);
+
 PyObject *describe_kinds(PyObject *module, PyObject *unused);   /* layer_type.c */
 PyObject *numerical_gradient(PyObject *module, PyObject *args); /* gradcheck.c */
 PyObject *derivative(PyObject *module, PyObject *args);
+PyObject *one_sided(PyObject *module, PyObject *args);
 
 #endif

@@ -478,8 +478,11 @@ PyMethodDef function_methods[] = {
     {"numerical_gradient", numerical_gradient, METH_VARARGS,
      "numerical_gradient(f, x, h, /)\n--\n\nCentral differences; x is changed in place and restored."},
     {"derivative", derivative, METH_VARARGS,
-     "derivative(f, scale, rtol, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, right, "
-     "finite, one_sided)."},
+     "derivative(f, size, rtol, coarsest=0.0, /)\n--\n\nRidders' ladder: (value, uncertainty, step, evaluations, left, "
+     "right, finite, one_sided, bend, kind, left_uncertainty, right_uncertainty)."},
+    {"one_sided", one_sided, METH_VARARGS,
+     "one_sided(f, size, rtol, coarsest=0.0, /)\n--\n\nThe same, the slopes from either side extrapolated on their "
+     "own."},
     {"layer_kinds", describe_kinds, METH_NOARGS, "layer_kinds()\n--\n\nThe descriptors, as dictionaries."},
     {"optimizer_kinds", describe_optimizers, METH_NOARGS, "optimizer_kinds()\n--\n\nThe optimisers, likewise."},
     {"isa", isa, METH_NOARGS, "isa()\n--\n\nThe instruction set whose kernels are in use."},

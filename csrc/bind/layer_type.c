@@ -10,11 +10,6 @@
 #include "bind.h"
 
 typedef struct {
-    PyObject_HEAD bd_layer layer;
-    PyObject *children; /* tuple of Layer */
-} LayerObject;
-
-typedef struct {
     PyObject_HEAD const bd_layer_kind *kind;
     bd_dtype dtype;
     bd_form form;
@@ -46,7 +41,7 @@ static PyObject *layer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (count && !kind->branches)
         return PyErr_Format(PyExc_ValueError, "%s takes no children", name);
     for (Py_ssize_t i = 0; i < count; i++)
-        if (!PyObject_TypeCheck(PyTuple_GET_ITEM(children, i), type))
+        if (!PyObject_TypeCheck(PyTuple_GET_ITEM(children, i), state_of_type(type)->layer_type))
             return PyErr_Format(PyExc_TypeError, "child %zd is not a _core.Layer", i);
     LayerObject *self = (LayerObject *)type->tp_alloc(type, 0);
     if (!self)
@@ -60,9 +55,17 @@ static PyObject *layer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+static int layer_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((LayerObject *)object)->children);
+    return 0;
+}
+
 static void layer_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     Py_XDECREF(((LayerObject *)object)->children);
     type->tp_free(object);
     Py_DECREF(type);
@@ -505,6 +508,7 @@ static PyType_Slot layer_slots[] = {
     {Py_tp_doc, "Layer(kind, hyper, children=())\n--\n\nA layer kind with its hyper-parameters; immutable."},
     {Py_tp_new, layer_new},
     {Py_tp_dealloc, layer_dealloc},
+    {Py_tp_traverse, layer_traverse},
     {Py_tp_repr, layer_repr},
     {Py_tp_methods, layer_methods},
     {Py_tp_getset, layer_getset},
@@ -514,7 +518,7 @@ static PyType_Slot layer_slots[] = {
 PyType_Spec layer_type_spec = {
     .name = "badak._core.Layer",
     .basicsize = sizeof(LayerObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .slots = layer_slots,
 };
 

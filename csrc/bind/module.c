@@ -37,9 +37,9 @@ static int choose_kernels(void)
     return -1;
 }
 
-static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **type)
 {
-    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
     return *type ? PyModule_AddType(module, *type) : -1;
 }
 
@@ -49,8 +49,10 @@ static int core_exec(PyObject *module)
 
     if (PyArray_ImportNumPyAPI() < 0 || choose_kernels())
         return -1;
-    if (add_type(module, &layer_type_spec, &state->layer_type) ||
-        add_type(module, &saved_type_spec, &state->saved_type) || add_type(module, &net_type_spec, &state->net_type))
+    if (add_type(module, &layer_type_spec, NULL, &state->layer_type) ||
+        add_type(module, &python_layer_type_spec, state->layer_type, &state->python_layer_type) ||
+        add_type(module, &saved_type_spec, NULL, &state->saved_type) ||
+        add_type(module, &net_type_spec, NULL, &state->net_type))
         return -1;
     return PyModule_AddFunctions(module, function_methods);
 }
@@ -60,6 +62,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     module_state *state = state_of(module);
 
     Py_VISIT(state->layer_type);
+    Py_VISIT(state->python_layer_type);
     Py_VISIT(state->saved_type);
     Py_VISIT(state->net_type);
     return 0;
@@ -70,6 +73,7 @@ static int core_clear(PyObject *module)
     module_state *state = state_of(module);
 
     Py_CLEAR(state->layer_type);
+    Py_CLEAR(state->python_layer_type);
     Py_CLEAR(state->saved_type);
     Py_CLEAR(state->net_type);
     return 0;

@@ -9,8 +9,11 @@
 
 typedef struct {
     PyObject_HEAD bd_net *net;
-    PyObject *arena; /* capsule */
-    bd_shape input;  /* of one sample */
+    PyObject *arena;  /* capsule */
+    PyObject *layers; /* tuple of _core.Layer: Python layers live in them */
+    PyObject *places; /* tuple of str: what messages call each step of the plan, the loss last */
+    bd_shape input;   /* of one sample */
+    bool calls_python;
     atomic_flag busy;
 } NetObject;
 

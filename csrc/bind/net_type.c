@@ -62,6 +62,48 @@ static bd_node *nodes_of(PyObject *layers, PyTypeObject *layer_type)
     return node;
 }
 
+/* "layer 2 (Affine)", or "layer 1 (Relu) of layer 3 (Residual)": appends what messages call each step, in the order of
+ * the plan, to a list. */
+static int list_places(const bd_node *node, int count, const char *of, PyObject *list)
+{
+    for (int i = 0; i < count; i++) {
+        char place[200];
+        PyOS_snprintf(place, sizeof place, "layer %d (%s)%s", i + 1, node[i].layer.kind->name, of);
+        if (node[i].child_count) {
+            char inside[210];
+            PyOS_snprintf(inside, sizeof inside, " of %s", place);
+            if (list_places(node[i].children, node[i].child_count, inside, list))
+                return -1;
+        }
+        PyObject *text = PyUnicode_FromString(place);
+        const int failed = !text || PyList_Append(list, text);
+        Py_XDECREF(text);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *places_of(const bd_node *node, int count, const bd_layer *loss)
+{
+    PyObject *list = PyList_New(0), *places = NULL;
+    PyObject *text = PyUnicode_FromFormat("the loss (%s)", loss->kind->name);
+
+    if (list && text && !list_places(node, count, "", list) && !PyList_Append(list, text))
+        places = PyList_AsTuple(list);
+    Py_XDECREF(list);
+    Py_XDECREF(text);
+    return places;
+}
+
+/* The exception of a status that detail->where gives the step of. */
+static PyObject *raise_at(PyObject *places, bd_status status, const bd_detail *detail)
+{
+    if (status == BD_NO_MEMORY || detail->where < 0 || detail->where >= PyTuple_GET_SIZE(places))
+        return raise_status(status, detail, NULL);
+    return raise_status(status, detail, PyUnicode_AsUTF8(PyTuple_GET_ITEM(places, detail->where)));
+}
+
 static int parse_input_shape(PyObject *tuple, bd_shape *shape)
 {
     if (PyTuple_GET_SIZE(tuple) < 1 || PyTuple_GET_SIZE(tuple) > BD_MAX_DIM - 1) {
@@ -80,6 +122,31 @@ static int parse_input_shape(PyObject *tuple, bd_shape *shape)
     return 0;
 }
 
+/* What describes a net, parsed. */
+typedef struct {
+    PyObject *layers;
+    bd_node *node;
+    int count;
+    const bd_layer *loss;
+    PyObject *places;
+    bd_shape input;
+} description;
+
+static int describe(description *d, PyTypeObject *layer_type, PyObject *layers, PyObject *loss, PyObject *input)
+{
+    *d = (description){.layers = layers, .count = (int)PyTuple_GET_SIZE(layers), .loss = layer_of(loss)};
+    if (parse_input_shape(input, &d->input) || !(d->node = nodes_of(layers, layer_type)))
+        return -1;
+    d->places = places_of(d->node, d->count, d->loss);
+    return d->places ? 0 : -1;
+}
+
+static void forget(description *d)
+{
+    free_nodes(d->node, d->count);
+    Py_XDECREF(d->places);
+}
+
 static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"layers", "loss", "input_shape", "dtype", "seed", NULL};
@@ -89,39 +156,42 @@ static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     bd_dtype dtype;
     bd_detail detail = {0};
     bd_status status = BD_NO_MEMORY;
-    bd_shape input_shape;
+    description d = {0};
+    NetObject *self = NULL;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!OK:Net", names, &PyTuple_Type, &layers, layer_type, &loss,
-                                     &PyTuple_Type, &input, &dtype_object, &seed))
+                                     &PyTuple_Type, &input, &dtype_object, &seed) ||
+        parse_dtype(dtype_object, &dtype))
         return NULL;
-    if (parse_dtype(dtype_object, &dtype) || parse_input_shape(input, &input_shape))
-        return NULL;
-    bd_node *node = nodes_of(layers, layer_type);
-    if (!node)
-        return NULL;
-    NetObject *self = (NetObject *)type->tp_alloc(type, 0);
-    if (self) {
-        atomic_flag_clear(&self->busy);
-        self->input = input_shape;
-        Py_BEGIN_ALLOW_THREADS status = bd_net_create(&self->net, dtype, node, (int)PyTuple_GET_SIZE(layers),
-                                                      layer_of(loss), &input_shape, seed, &detail);
-        Py_END_ALLOW_THREADS if (status)
-        {
-            char where[40];
-            PyOS_snprintf(where, sizeof where, "layer %lld", (long long)detail.where + 1);
-            raise_status(status, &detail, status == BD_NO_MEMORY ? NULL : where);
-            Py_CLEAR(self);
-        }
+    if (describe(&d, layer_type, layers, loss, input) || !(self = (NetObject *)type->tp_alloc(type, 0)))
+        goto done;
+    atomic_flag_clear(&self->busy);
+    self->input = d.input;
+    self->layers = Py_NewRef(layers);
+    self->places = Py_NewRef(d.places);
+    Py_BEGIN_ALLOW_THREADS status = bd_net_create(&self->net, dtype, d.node, d.count, d.loss, &d.input, seed, &detail);
+    Py_END_ALLOW_THREADS if (status)
+    {
+        raise_at(d.places, status, &detail);
+        Py_CLEAR(self);
+        goto done;
     }
-    free_nodes(node, PyTuple_GET_SIZE(layers));
-    if (self) {
-        self->arena = PyCapsule_New(bd_net_take_arena(self->net), NULL, free_arena);
-        if (!self->arena) {
-            bd_free(bd_net_take_arena(self->net));
-            Py_CLEAR(self);
-        }
+    self->calls_python = has_python_layers(self->net);
+    self->arena = PyCapsule_New(bd_net_take_arena(self->net), NULL, free_arena);
+    if (!self->arena) {
+        bd_free(bd_net_take_arena(self->net));
+        Py_CLEAR(self);
     }
+done:
+    forget(&d);
     return (PyObject *)self;
+}
+
+static int net_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((NetObject *)object)->layers);
+    return 0;
 }
 
 static void net_dealloc(PyObject *object)
@@ -129,8 +199,11 @@ static void net_dealloc(PyObject *object)
     NetObject *self = (NetObject *)object;
     PyTypeObject *type = Py_TYPE(object);
 
+    PyObject_GC_UnTrack(object);
     bd_net_free(self->net);
     Py_XDECREF(self->arena);
+    Py_XDECREF(self->layers);
+    Py_XDECREF(self->places);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -181,6 +254,49 @@ static PyObject *net_arrays(PyObject *object, PyObject *args)
     return list;
 }
 
+static PyObject *shapes_list(int count, const bd_array *(*array)(const bd_net *, int), const bd_net *net)
+{
+    PyObject *list = PyList_New(count);
+
+    for (int i = 0; list && i < count; i++) {
+        PyObject *shape = shape_tuple(&array(net, i)->shape, 0);
+        PyObject *pair = shape ? Py_BuildValue("sN", array(net, i)->name, shape) : NULL;
+        if (!pair)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, pair);
+    }
+    return list;
+}
+
+/* The arrays that a net would have, without making it: what a file claims is checked before memory is asked for. */
+static PyObject *net_shapes(PyObject *type, PyObject *args)
+{
+    PyTypeObject *layer_type = state_of_type((PyTypeObject *)type)->layer_type;
+    PyObject *layers, *loss, *input, *result = NULL;
+    description d = {0};
+    bd_net *net = NULL;
+    bd_detail detail;
+    bd_status status;
+
+    if (!PyArg_ParseTuple(args, "O!O!O!:shapes", &PyTuple_Type, &layers, layer_type, &loss, &PyTuple_Type, &input))
+        return NULL;
+    if (!describe(&d, layer_type, layers, loss, input)) {
+        status = bd_net_plan(&net, BD_F32, d.node, d.count, d.loss, &d.input, 0, &detail);
+        PyObject *params = status ? NULL : shapes_list(bd_net_param_count(net), bd_net_param, net);
+        PyObject *buffers = params ? shapes_list(bd_net_buffer_count(net), bd_net_buffer, net) : NULL;
+        if (status)
+            raise_at(d.places, status, &detail);
+        else if (buffers)
+            result = PyTuple_Pack(2, params, buffers);
+        Py_XDECREF(params);
+        Py_XDECREF(buffers);
+        bd_net_free(net);
+    }
+    forget(&d);
+    return result;
+}
+
 /* Facts about each step, for summaries. */
 static PyObject *net_steps(PyObject *object, PyObject *unused)
 {
@@ -195,7 +311,8 @@ static PyObject *net_steps(PyObject *object, PyObject *unused)
         for (int p = 0; p < info.param_count; p++)
             params += bd_count(&bd_net_param(net, info.first_param + p)->shape);
         PyObject *shape = shape_tuple(&info.form.out, 1);
-        PyObject *row = shape ? Py_BuildValue("{sssisNsLsLsOsisi}", "kind", info.layer.kind->name, "depth", info.depth,
+        PyObject *row = shape ? Py_BuildValue("{sssOsisNsLsLsOsisi}", "kind", info.layer.kind->name, "place",
+                                              PyTuple_GET_ITEM(((NetObject *)object)->places, i), "depth", info.depth,
                                               "shape", shape, "size", (long long)params, "macs",
                                               (long long)info.form.macs, "fused", info.fused ? Py_True : Py_False,
                                               "first_param", info.first_param, "param_count", info.param_count)
@@ -294,6 +411,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     NetObject *self = (NetObject *)object;
     PyArrayObject *scores = NULL;
     bd_size n;
+    bd_status status = BD_OK;
     bool failed = true;
 
     if (!enter(self))
@@ -314,11 +432,14 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
     failed = false;
     for (bd_size i = 0; i < n && !failed;) {
-        Py_BEGIN_ALLOW_THREADS for (const double start = seconds(); i < n && seconds() - start < SIGNAL_SECONDS;
-                                    i += chunk) bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i),
-                                                               n - i < chunk ? n - i : chunk, false, true);
-        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
+        Py_BEGIN_ALLOW_THREADS for (const double start = seconds();
+                                    i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk) status =
+            bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i), n - i < chunk ? n - i : chunk, false,
+                           true);
+        Py_END_ALLOW_THREADS failed = status || PyErr_CheckSignals();
     }
+    if (status)
+        raise_status(status, NULL, NULL);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -360,7 +481,7 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
             total += loss * (double)count;
             hits += hit;
         }
-        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) goto done;
+        Py_END_ALLOW_THREADS if (!status && PyErr_CheckSignals()) goto done;
     }
     result = status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", total / (double)n, (long long)hits);
 done:
@@ -404,8 +525,18 @@ done:
     return result;
 }
 
+static PyObject *net_penalty(PyObject *object, PyObject *number)
+{
+    double weight_decay;
+
+    if (parse_real(number, "weight_decay", &weight_decay))
+        return NULL;
+    return PyFloat_FromDouble(bd_net_penalty(((NetObject *)object)->net, weight_decay));
+}
+
 static int parse_optimizer(const char *name, PyObject *hyper, bd_optimizer *optimizer)
 {
+    optimizer->weight_decay = 0;
     optimizer->kind = bd_find_optimizer(name);
     if (!optimizer->kind) {
         PyErr_Format(PyExc_ValueError, "there is no optimiser \"%s\"", name);
@@ -440,6 +571,54 @@ static PyObject *net_bind(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* One step. With Python layers the GIL is held, so that nobody comes between the update and its way to their arrays. */
+static bd_status step(NetObject *self, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                      const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
+{
+    if (!self->calls_python)
+        return bd_net_train(self->net, loss, hits, x, t, rows, n, total, optimizer, detail);
+    bd_status status = bd_net_begin_step(self->net, loss, hits, x, t, rows, n, total, optimizer, detail);
+    if (status)
+        return status;
+    if (hold_own(self->net)) {
+        bd_net_undo(self->net);
+        return BD_STOPPED;
+    }
+    status = bd_net_end_step(self->net, optimizer, detail);
+    if (!status)
+        write_back_own(self->net);
+    return status;
+}
+
+static PyThreadState *release_gil(const NetObject *self)
+{
+    return self->calls_python ? NULL : PyEval_SaveThread();
+}
+
+static void take_gil(PyThreadState *released)
+{
+    if (released)
+        PyEval_RestoreThread(released);
+}
+
+/* The exception of a step that failed. */
+static PyObject *raise_step(const NetObject *self, bd_status status, const bd_detail *detail)
+{
+    const bool not_finite =
+        status == BD_LOSS_NOT_FINITE || status == BD_GRADIENT_NOT_FINITE || status == BD_UPDATE_NOT_FINITE;
+
+    raise_status(status, detail, NULL);
+    if (not_finite && detail->where >= 0 && PyErr_ExceptionMatches(PyExc_FloatingPointError)) {
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        PyErr_Format(type, "%S, first in %U", error, PyTuple_GET_ITEM(self->places, detail->where));
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+    }
+    return NULL;
+}
+
 static PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
     NetObject *self = (NetObject *)object;
@@ -459,10 +638,10 @@ static PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t c
     PyArrayObject *x = check_bound(self, &optimizer) ? NULL : intake_x_and_t(self, args[0], args[1], &n, &t);
     if (!x || reserve(self, n))
         goto done;
-    Py_BEGIN_ALLOW_THREADS status =
-        bd_net_train(self->net, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
-    Py_END_ALLOW_THREADS result =
-        status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", loss, (long long)hits);
+    PyThreadState *released = release_gil(self);
+    status = step(self, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
+    take_gil(released);
+    result = status ? raise_step(self, status, &detail) : Py_BuildValue("dL", loss, (long long)hits);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -470,24 +649,31 @@ done:
     return result;
 }
 
-/* A slice of an epoch: batches of `order` from `start` until `limit` seconds have passed or all are done. Writes each
- * batch's loss into losses[start / batch ...]. Returns (where it stopped, hits). */
+static bool one_per_batch(PyArrayObject *numbers, bd_size total, bd_size batch)
+{
+    return PyArray_TYPE(numbers) == NPY_DOUBLE && PyArray_ISCARRAY(numbers) &&
+           PyArray_SIZE(numbers) >= total / batch + (total % batch != 0);
+}
+
+/* A slice of an epoch: batches of `order` from `start` until `limit` seconds have passed or all are done. The learning
+ * rate of each is multiplied by its number in `factors`; its loss goes into `losses`. Returns (where it stopped, hits).
+ */
 static PyObject *net_fit_slice(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
     PyObject *x_object, *t_object, *hyper, *result = NULL;
-    PyArrayObject *order, *losses, *x = NULL;
+    PyArrayObject *order, *factors, *losses, *x = NULL;
     const char *name;
     long long start, batch, hits = 0;
-    double limit;
+    double limit, weight_decay;
     target_in t = {0};
     bd_optimizer optimizer;
     bd_detail detail;
     bd_status status = BD_OK;
     bd_size n;
 
-    if (!PyArg_ParseTuple(args, "OOO!LLsOdO!:fit_slice", &x_object, &t_object, &PyArray_Type, &order, &start, &batch,
-                          &name, &hyper, &limit, &PyArray_Type, &losses))
+    if (!PyArg_ParseTuple(args, "OOO!LLsOdO!dO!:fit_slice", &x_object, &t_object, &PyArray_Type, &order, &start, &batch,
+                          &name, &hyper, &weight_decay, &PyArray_Type, &factors, &limit, &PyArray_Type, &losses))
         return NULL;
     if (parse_optimizer(name, hyper, &optimizer) || !enter(self))
         return NULL;
@@ -495,23 +681,28 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
     if (!x)
         goto done;
     const bd_size total = PyArray_SIZE(order);
-    if (PyArray_TYPE(order) != NPY_INT64 || !PyArray_ISCARRAY_RO(order) || PyArray_TYPE(losses) != NPY_DOUBLE ||
-        !PyArray_ISCARRAY(losses) || start < 0 || batch < 1 ||
-        PyArray_SIZE(losses) < total / batch + (total % batch != 0)) {
-        PyErr_SetString(PyExc_ValueError, "order must be int64 and losses float64, one per batch");
+    if (PyArray_TYPE(order) != NPY_INT64 || !PyArray_ISCARRAY_RO(order) || start < 0 || batch < 1 ||
+        !one_per_batch(losses, total, batch) || !one_per_batch(factors, total, batch)) {
+        PyErr_SetString(PyExc_ValueError, "order must be int64, losses and factors float64, one per batch");
         goto done;
     }
     if (reserve(self, batch < total ? batch : total))
         goto done;
     const int64_t *rows = PyArray_DATA(order);
     double *loss = PyArray_DATA(losses);
+    const double *factor = PyArray_DATA(factors);
+    const int lr = bd_find_hyper(optimizer.kind->hyper, "lr");
+    const double full_rate = optimizer.hyper[lr].f;
+    optimizer.weight_decay = weight_decay;
     bd_size at = start;
-    Py_BEGIN_ALLOW_THREADS const double began = seconds();
+    PyThreadState *released = release_gil(self);
+    const double began = seconds();
     while (at < total) {
         const bd_size count = total - at < batch ? total - at : batch;
         bd_size hit = 0;
-        status = bd_net_train(self->net, &loss[at / batch], &hit, PyArray_DATA(x), &t.target, rows + at, count, n,
-                              &optimizer, &detail);
+        optimizer.hyper[lr].f = full_rate * factor[at / batch];
+        status =
+            step(self, &loss[at / batch], &hit, PyArray_DATA(x), &t.target, rows + at, count, n, &optimizer, &detail);
         if (status)
             break;
         hits += hit;
@@ -519,16 +710,8 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
         if (seconds() - began >= limit)
             break;
     }
-    Py_END_ALLOW_THREADS if (status)
-    {
-        char where[80];
-        PyOS_snprintf(where, sizeof where, "batch %lld of the epoch", (long long)(at / batch) + 1);
-        raise_status(status, &detail, where);
-    }
-    else
-    {
-        result = Py_BuildValue("LL", (long long)at, hits);
-    }
+    take_gil(released);
+    result = status ? raise_step(self, status, &detail) : Py_BuildValue("LL", (long long)at, hits);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -536,33 +719,80 @@ done:
     return result;
 }
 
-/* (x, t) as the net reads them, checked once: t as labels (n,) or rows. If `finite`, NaN and infinity are refused. */
-static PyObject *net_prepare(PyObject *object, PyObject *args)
+/* Are `n` rows finite? If not, -1 and a ValueError that counts rows from `first`. */
+static int refuse_not_finite(const void *rows, bd_size n, bd_size width, bd_dtype dtype, const char *what,
+                             bd_size first)
+{
+    bd_size bad;
+
+    Py_BEGIN_ALLOW_THREADS bad = bd_first_not_finite(rows, n * width, dtype);
+    Py_END_ALLOW_THREADS if (bad < 0) return 0;
+    raise_status(BD_NOT_FINITE, &(bd_detail){.what = what, .where = first + bad / width, .got = bad % width}, NULL);
+    return -1;
+}
+
+/* x as the net reads it. If `finite`, NaN and infinity are refused; `first` is the number of its first row. */
+static PyObject *net_prepare_x(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
-    PyObject *x_object, *t_object, *result = NULL;
+    PyObject *x_object;
+    bd_size n;
+    long long first;
+    int finite;
+
+    if (!PyArg_ParseTuple(args, "OpL:prepare_x", &x_object, &finite, &first))
+        return NULL;
+    PyArrayObject *x = intake_x(self, x_object, &n);
+    if (x && (refuse_empty(n) || (finite && refuse_not_finite(PyArray_DATA(x), n, bd_features(&self->input),
+                                                              bd_net_dtype(self->net), "x", first))))
+        Py_CLEAR(x);
+    return (PyObject *)x;
+}
+
+/* The target of n samples as the net reads it, labels (n,) or rows: all of it is what the loss can use. */
+static PyObject *net_prepare_t(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    const bd_dtype dtype = bd_net_dtype(self->net);
+    const bd_layer *loss = bd_net_loss_layer(self->net);
+    bd_shape scores = bd_net_output(self->net);
+    PyObject *t_object;
     target_in t = {0};
-    bd_size n, bad = -1, width = bd_features(&self->input);
+    long long n;
+    int finite;
+    bd_detail detail;
+
+    if (!PyArg_ParseTuple(args, "OLp:prepare_t", &t_object, &n, &finite))
+        return NULL;
+    scores.dim[0] = n;
+    if (n < 0 || intake_target(&t, t_object, loss, &scores, dtype))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "n = %lld is negative", n);
+    bool failed = finite && t.target.rows && refuse_not_finite(t.target.rows, n, t.target.width, dtype, "t", 0);
+    const bd_status status = failed ? BD_OK : bd_check_target(loss, &t.target, n, bd_features(&scores), dtype, &detail);
+    if (status)
+        raise_status(status, &detail, NULL);
+    if (status || failed)
+        Py_CLEAR(t.array);
+    return (PyObject *)t.array;
+}
+
+/* (x, t) by both. */
+static PyObject *net_prepare(PyObject *object, PyObject *args)
+{
+    PyObject *x_object, *t_object, *result = NULL;
     int finite;
 
     if (!PyArg_ParseTuple(args, "OOp:prepare", &x_object, &t_object, &finite))
         return NULL;
-    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &t);
-    if (!x)
-        return NULL;
-    const bd_dtype dtype = bd_net_dtype(self->net);
-    const char *what = "x";
-    Py_BEGIN_ALLOW_THREADS if (finite) bad = bd_first_not_finite(PyArray_DATA(x), n * width, dtype);
-    if (finite && bad < 0 && t.target.rows) {
-        what = "t";
-        width = t.target.width;
-        bad = bd_first_not_finite(t.target.rows, n * width, dtype);
-    }
-    Py_END_ALLOW_THREADS if (bad >= 0)
-        raise_status(BD_NOT_FINITE, &(bd_detail){.what = what, .where = bad / width}, NULL);
-    else result = PyTuple_Pack(2, x, t.array);
-    Py_DECREF(x);
-    Py_DECREF(t.array);
+    PyObject *flag = finite ? Py_True : Py_False;
+    PyObject *x = PyObject_CallMethod(object, "prepare_x", "OOi", x_object, flag, 0);
+    PyObject *t = x ? PyObject_CallMethod(object, "prepare_t", "OnO", t_object,
+                                          (Py_ssize_t)PyArray_DIM((PyArrayObject *)x, 0), flag)
+                    : NULL;
+    if (t)
+        result = PyTuple_Pack(2, x, t);
+    Py_XDECREF(x);
+    Py_XDECREF(t);
     return result;
 }
 
@@ -615,13 +845,6 @@ static int net_set_updates(PyObject *object, PyObject *value, void *closure)
     return 0;
 }
 
-static PyObject *net_finite(PyObject *object, void *closure)
-{
-    const bd_net *net = ((NetObject *)object)->net;
-    (void)closure;
-    return PyBool_FromLong(bd_first_not_finite(bd_net_params(net), bd_net_size(net), bd_net_dtype(net)) < 0);
-}
-
 static PyObject *net_activation_bytes(PyObject *object, void *closure)
 {
     (void)closure;
@@ -659,6 +882,22 @@ static int net_set_rng(PyObject *object, PyObject *value, void *closure)
     return 0;
 }
 
+/* For those who read or write the arrays while no call may run, as when saving. */
+static PyObject *net_hold(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    if (!enter((NetObject *)object))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *net_let_go(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    leave((NetObject *)object);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef net_methods[] = {
     {"arrays", net_arrays, METH_VARARGS,
      "arrays($self, which, /)\n--\n\n[(name, view), ...] of params, grads, buffers, state0 or state1."},
@@ -667,14 +906,25 @@ static PyMethodDef net_methods[] = {
     {"evaluate", net_evaluate, METH_VARARGS, "evaluate($self, x, t, training, /)\n--\n\n(mean loss, hits)"},
     {"gradient", net_gradient, METH_VARARGS,
      "gradient($self, x, t, want_dx, fuse, /)\n--\n\n(loss, hits, dx); gradients go to arrays(\"grads\")."},
+    {"shapes", net_shapes, METH_VARARGS | METH_CLASS,
+     "shapes($type, layers, loss, input_shape, /)\n--\n\n([(name, shape), ...] of params, the same of buffers) that "
+     "such "
+     "a net would have."},
+    {"hold", net_hold, METH_NOARGS, "hold($self, /)\n--\n\nRefuse all calls until let_go()."},
+    {"let_go", net_let_go, METH_NOARGS, "let_go($self, /)\n--\n\nThe end of hold()."},
+    {"penalty", net_penalty, METH_O, "penalty($self, weight_decay, /)\n--\n\nweight_decay / 2 * sum(W**2)"},
     {"bind", net_bind, METH_VARARGS, "bind($self, kind, /)\n--\n\nClears the optimiser's state."},
     {"train", (PyCFunction)(void (*)(void))net_train, METH_FASTCALL,
      "train($self, x, t, kind, hyper, /)\n--\n\nOne step; (loss, hits)."},
     {"fit_slice", net_fit_slice, METH_VARARGS,
-     "fit_slice($self, x, t, order, start, batch, kind, hyper, limit, losses, /)\n--\n\nSteps for at most `limit` "
-     "seconds; (where it stopped, hits)."},
+     "fit_slice($self, x, t, order, start, batch, kind, hyper, weight_decay, factors, limit, losses, /)\n--\n\nSteps "
+     "for at most `limit` seconds; (where it stopped, hits)."},
     {"prepare", net_prepare, METH_VARARGS,
      "prepare($self, x, t, finite, /)\n--\n\n(x, t) checked and as the net reads them."},
+    {"prepare_x", net_prepare_x, METH_VARARGS,
+     "prepare_x($self, x, finite, first_row, /)\n--\n\nx checked and as the net reads it."},
+    {"prepare_t", net_prepare_t, METH_VARARGS,
+     "prepare_t($self, t, n, finite, /)\n--\n\nThe target of n samples, checked and as the net reads it."},
     {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
     {"derivatives", net_derivatives, METH_VARARGS,
      "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
@@ -685,7 +935,6 @@ static PyMethodDef net_methods[] = {
 
 static PyGetSetDef net_getset[] = {
     {"updates", net_updates, net_set_updates, "Steps that the bound optimiser has made.", NULL},
-    {"finite", net_finite, NULL, "Are all parameters finite?", NULL},
     {"activation_bytes", net_activation_bytes, NULL, "Memory reserved for batches.", NULL},
     {"last_draws", net_last_draws, NULL, "Where the generator stood when the last run began.", NULL},
     {"rng", net_rng, net_set_rng, "The generator's state, (seed, position).", NULL},
@@ -696,6 +945,7 @@ static PyType_Slot net_slots[] = {
     {Py_tp_doc, "Net(layers, loss, input_shape, dtype, seed)\n--\n\nA compiled net; badak.Net is its face."},
     {Py_tp_new, net_new},
     {Py_tp_dealloc, net_dealloc},
+    {Py_tp_traverse, net_traverse},
     {Py_tp_methods, net_methods},
     {Py_tp_getset, net_getset},
     {0, NULL},
@@ -704,6 +954,6 @@ static PyType_Slot net_slots[] = {
 PyType_Spec net_type_spec = {
     .name = "badak._core.Net",
     .basicsize = sizeof(NetObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = net_slots,
 };

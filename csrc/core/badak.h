@@ -45,6 +45,8 @@ typedef enum {
     BD_NOT_FINITE,
     BD_LOSS_NOT_FINITE,
     BD_GRADIENT_NOT_FINITE,
+    BD_UPDATE_NOT_FINITE,
+    BD_STOPPED,
     BD_NOT_A_LOSS,
     BD_LOSS_INSIDE,
     BD_TOO_DEEP,
@@ -115,7 +117,7 @@ void bd_rng_shuffle(bd_rng *rng, int64_t *index, bd_size n); /* Fisher-Yates, un
 
 /* ---------------------------------------------------------------- what a layer kind is (csrc/README.md) */
 
-enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 2, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
+enum { BD_MAX_HYPER = 8, BD_MAX_PARAM = 8, BD_MAX_BUFFER = 2, BD_MAX_INPUT = 2 };
 
 typedef union {
     int64_t i;
@@ -156,6 +158,7 @@ typedef enum {
     BD_IS_RELU = 1 << 9,       /* is that ReLU */
     BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
     BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
+    BD_PER_CHANNEL = 1 << 12,  /* a channel of out (a feature, where x is no image) needs that of x alone */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -203,11 +206,21 @@ typedef struct {
     void *const *dparam;
     const double *draws; /* form.draws uniform numbers in [0, 1), in training */
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
+    bool *stop;          /* set by a kind that calls out of the core and failed there: the run ends */
     bool training;
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
 } bd_io;
+
+/* Which of its branches (the sides of a ReLU, the winners of a pool) a function took, compared with another time. */
+typedef enum {
+    BD_UNTOLD,      /* nobody looked */
+    BD_UNMOVED,     /* nothing on the way to the result moved */
+    BD_SAME_BRANCH, /* the same */
+    BD_LEFT_TIE,    /* others, but only where the other time it was on the border */
+    BD_CROSSED,     /* others */
+} bd_branch;
 
 struct bd_layer_kind {
     const char *name;
@@ -219,6 +232,19 @@ struct bd_layer_kind {
     bd_status (*shape)(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail);
     void (*forward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
     void (*backward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
+
+    /* For numerical derivatives (net_derivative.c), which move one number at a time; images with their channels first.
+     * The first three, or none, are there for kinds that are linear in their parameters and in x: */
+    /* the features of a sample's out that an element of a parameter reaches */
+    void (*reach)(const bd_layer *layer, const bd_shape *x, int param, bd_size element, bd_size *from, bd_size *count);
+    /* part, those features of out, after the element has moved by `step` (of the float type); x (1, ...) is io->x[0] */
+    void (*nudge[BD_DTYPES])(const bd_layer *layer, const bd_io *io, int param, bd_size element, const void *step,
+                             void *part);
+    /* out (1, ...) += what `change` of `count` features of x, whole channels, makes of it */
+    void (*spread[BD_DTYPES])(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
+                              bd_size count);
+    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. */
+    bd_branch (*branch[BD_DTYPES])(const bd_layer *layer, const bd_io *io, const void *before);
 };
 
 /* ---------------------------------------------------------------- the kinds (layers/registry.c) */
@@ -258,6 +284,7 @@ typedef struct {
 typedef struct {
     const bd_optimizer_kind *kind;
     bd_value hyper[BD_MAX_HYPER];
+    double weight_decay; /* lambda of the penalty lambda / 2 sum W^2, over parameters of role BD_WEIGHT */
 } bd_optimizer;
 
 extern const bd_optimizer_kind bd_sgd, bd_momentum, bd_nesterov, bd_adagrad, bd_rmsprop, bd_adam;
@@ -272,6 +299,9 @@ double bd_cross_entropy_f32(const float *y, const bd_target *t, bd_size n, bd_si
 double bd_cross_entropy_f64(const double *y, const bd_target *t, bd_size n, bd_size c, double eps);
 /* The first element of x that is NaN or infinite, or -1. */
 bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype);
+/* Is every |x| < limit? A NaN is not. */
+bool bd_all_below(const void *x, bd_size n, double limit, bd_dtype dtype);
+double bd_sum_of_squares(const void *x, bd_size n, bd_dtype dtype);
 /* col (n oh ow, c fh fw): the windows of x (n, c, h, w) as rows; col2im adds each entry back to where it came from. */
 void bd_im2col(void *col, const void *x, bd_size n, const bd_window *window, bd_dtype dtype);
 void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_dtype dtype);
@@ -308,12 +338,17 @@ typedef struct {
     bool fused;                   /* done by the step before it */
     bd_form form;                 /* for one sample */
     int first_param, param_count; /* of bd_net_param */
+    int first_buffer;
+    int in[BD_MAX_INPUT], out; /* values: 0 is x, each step makes one */
 } bd_step_info;
 
 /* `input` has dim[0] = 1, count is at least 1. `loss` must be a loss, the layers must not. detail->where: the step of
  * the plan at fault. */
 bd_status bd_net_create(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
                         const bd_shape *input, uint64_t seed, bd_detail *detail);
+/* The same without memory for arrays: only names, shapes and steps may be asked for. */
+bd_status bd_net_plan(bd_net **net, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                      const bd_shape *input, uint64_t seed, bd_detail *detail);
 void bd_net_free(bd_net *net);
 
 /* Draws fresh parameters from the net's generator. */
@@ -333,8 +368,9 @@ void *bd_net_buffers(const bd_net *net);
 /* The memory itself, so that views of it can outlive the net: who takes it frees it with bd_free, after the net. */
 void *bd_net_take_arena(bd_net *net);
 int bd_net_step_count(const bd_net *net);
-void bd_net_step_info(const bd_net *net, int i, bd_step_info *info);
-bd_shape bd_net_output(const bd_net *net); /* of one sample */
+void bd_net_step_info(const bd_net *net, int i, bd_step_info *info); /* of the loss as well, the last */
+bd_shape bd_net_value_shape(const bd_net *net, int value);           /* for one sample */
+bd_shape bd_net_output(const bd_net *net);                           /* of one sample */
 bd_dtype bd_net_dtype(const bd_net *net);
 const bd_layer *bd_net_loss_layer(const bd_net *net);
 bd_rng *bd_net_rng(bd_net *net);
@@ -352,8 +388,9 @@ void bd_net_set_updates(bd_net *net, int64_t updates);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
-/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. */
-void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
+/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
+ * ended it; so may all that follow. */
+bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
 /* The mean loss of n samples; `hits` (or NULL) counts samples whose largest score is their label's. */
 bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
                       bool training, bd_detail *detail);
@@ -361,9 +398,18 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
 bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, const void *x, const bd_target *t,
                           bd_size n, bool fuse, bd_detail *detail);
 /* One step on n samples of x (total, ...) and t: those in `rows`, or the first n if it is NULL. The optimiser is
- * the bound kind. When it fails no parameter has changed. */
+ * the bound kind. `loss` includes the penalty of weight decay. When it fails only the gradients have changed; where
+ * something is not finite, detail->where is the first step of the plan that shows it (-1: x itself). */
 bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
                        bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail);
+/* The two halves of bd_net_train. Between them bd_net_undo goes back to before the first. */
+bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                            const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                            bd_detail *detail);
+bd_status bd_net_end_step(bd_net *net, const bd_optimizer *optimizer, bd_detail *detail);
+void bd_net_undo(bd_net *net);
+/* weight_decay / 2 times the sum of the squares of all weights. */
+double bd_net_penalty(const bd_net *net, double weight_decay);
 /* After bd_net_loss: the loss again with the same arguments, for a net whose parameters changed in step `first` or
  * later. Runs that part only. */
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training);
@@ -376,27 +422,102 @@ double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* A function at a step h along one direction. */
 typedef struct {
-    double value;
+    long double value;
     double moved; /* how far the step really went, once it was rounded to the grid of floats */
     double noise; /* a bound on the rounding error in value, as far as its change from h = 0 is concerned */
+    bd_branch branch;
 } bd_sample;
 
-/* Takes a sample at h; false stops everything (the callee knows why). */
+/* Takes a sample at h; false stops everything (the callee knows why). Branches not set are BD_UNTOLD. */
 typedef bool (*bd_probe)(void *context, double h, bd_sample *sample);
+
+typedef enum {
+    BD_SMOOTH,
+    BD_KINK,       /* the slopes from the left and from the right differ; value is their mean */
+    BD_JUMP,       /* f is not continuous there */
+    BD_UNRESOLVED, /* the bound is large */
+    BD_NO_VALUE,   /* f(0) is not finite, or f is nowhere near it */
+} bd_kind;
 
 typedef struct {
     double value;       /* the derivative */
     double uncertainty; /* a bound on its error */
     double step;        /* the h whose rung was chosen */
     int evaluations;
-    double left, right; /* slopes to either side at that step */
-    bool finite;        /* some step gave finite numbers */
-    bool one_sided;     /* only one side of the point could be evaluated */
+    double left, right; /* slopes to either side: at that step; at a kink, or if asked for, extrapolated to 0 */
+    double left_uncertainty, right_uncertainty; /* of the extrapolated ones; else infinite */
+    double bend;                                /* their gap as h goes to 0, less what noise can do */
+    bd_kind kind;
+    bool finite;    /* some step gave finite numbers */
+    bool one_sided; /* only one side of the point could be evaluated */
+    bool exact;     /* the branches were told, so that kinks are known */
 } bd_derivative_result;
 
-/* d/dh f(h) at 0 by Ridders' ladder. `scale` is the size of the coordinate; it stops once the bound is below rtol / 50,
- * relatively. */
-bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double scale, double rtol);
+/* d/dh f(h) at 0 by Ridders' ladder. `size` is that of the coordinate; steps go down from `coarsest` (0: a twentieth of
+ * the size) and end early once the bound is below rtol / 50, relatively. */
+bool bd_derivative(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+/* The same, with the slopes from either side extrapolated on their own. */
+bool bd_one_sided(bd_derivative_result *out, bd_probe f, void *context, double size, double coarsest, double rtol);
+
+/* The ladder itself, for those who take the samples of many at once. */
+enum { BD_RUNGS = 56 };
+
+typedef struct {
+    double h, noise, size; /* the largest noise and |value| so far */
+    bd_sample right, left;
+} bd_rung;
+
+typedef struct {
+    bd_sample at;
+    bd_rung rung[BD_RUNGS], check[2];
+    int count, apart, evaluations;
+    double coordinate, coarsest, finest, h, target, noise;
+    enum { BD_WALKING, BD_CHECKING, BD_DONE } stage;
+    bool exact, both_sides, checked, denied, near, deeper, moved, all_fit, many_bits, single;
+} bd_ladder;
+
+/* `at` is the sample at 0; if its branch is BD_UNMOVED, all samples tell theirs. */
+void bd_ladder_begin(bd_ladder *ladder, const bd_sample *at, double size, double coarsest, double rtol,
+                     bool both_sides);
+/* The step at which it wants samples, on both sides; false when it has seen enough. */
+bool bd_ladder_next(const bd_ladder *ladder, double *h);
+void bd_ladder_take(bd_ladder *ladder, const bd_sample *right, const bd_sample *left);
+void bd_ladder_end(bd_ladder *ladder, bd_derivative_result *out);
+
+/* ---------------------------------------------------------------- of a net's loss (net_derivative.c) */
+
+typedef struct bd_stack bd_stack;
+
+/* A parameter of a net, or x, moved by h: one element, or all along a direction. */
+typedef struct {
+    bd_size element;
+    double h;
+    const double *along; /* NULL: one element */
+    const void *start;   /* with `along`: the numbers as they are, in the net's float type ... */
+    double size;         /* ... and the largest of them */
+} bd_move;
+
+/* The net in training mode with these n samples, its random numbers from where its generator stands.
+ * While it lives, neither the net nor the target may change. x is copied. */
+bd_status bd_stack_create(bd_stack **stack, bd_net *net, const void *x, const bd_target *t, bd_size n,
+                          bd_detail *detail);
+void bd_stack_free(bd_stack *stack);
+/* The loss as it is. */
+bd_sample bd_stack_at(const bd_stack *stack);
+/* The loss after each of the moves of parameter `which` (-1: x), each alone: all of elements, or all along directions.
+ * The net is left as it was. */
+void bd_stack_losses(bd_stack *stack, int which, const bd_move *move, int count, bd_sample *out);
+
+typedef struct {
+    double h;              /* not 0: plain central differences with this step */
+    double coarsest, rtol; /* of the ladder */
+    bool both_sides;
+} bd_ladder_options;
+
+/* Derivatives by each of the moves (their h is ignored). False if go_on, asked now and then, said so. */
+bool bd_stack_derivatives(bd_stack *stack, int which, const bd_move *moves, bd_size count,
+                          const bd_ladder_options *options, bd_derivative_result *out, bool (*go_on)(void *),
+                          void *context);
 
 /* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
 

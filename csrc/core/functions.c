@@ -63,12 +63,36 @@ static bd_size REAL(first_not_finite)(const void *data, bd_size n, const void *k
     const REAL(bd_kernels) *k = kernels;
     const real *x = data;
 
-    if (k->all_finite(x, n))
+    if (k->all_below(x, n, (real)INFINITY))
         return -1;
     for (bd_size i = 0; i < n; i++)
         if (!isfinite(x[i]))
             return i;
     return -1;
+}
+
+static bool REAL(all_below)(const void *x, bd_size n, double limit, const void *kernels)
+{
+    const REAL(bd_kernels) *k = kernels;
+    return k->all_below(x, n, (real)limit);
+}
+
+/* Several sums side by side, so that the compiler can use vectors; in double, because there are many terms. */
+static double REAL(sum_of_squares)(const void *data, bd_size n)
+{
+    enum { SUMS = 8 };
+    const real *x = data;
+    double sum[SUMS] = {0}, total = 0;
+    bd_size i = 0;
+
+    for (; i + SUMS <= n; i += SUMS)
+        for (int j = 0; j < SUMS; j++)
+            sum[j] += (double)x[i + j] * (double)x[i + j];
+    for (; i < n; i++)
+        sum[0] += (double)x[i] * (double)x[i];
+    for (int j = 0; j < SUMS; j++)
+        total += sum[j];
+    return total;
 }
 
 #else
@@ -102,6 +126,18 @@ bd_size bd_first_not_finite(const void *x, bd_size n, bd_dtype dtype)
 {
     static bd_size (*const first[BD_DTYPES])(const void *, bd_size, const void *) = BD_EACH_REAL(first_not_finite);
     return first[dtype](x, n, bd_kernels(dtype));
+}
+
+bool bd_all_below(const void *x, bd_size n, double limit, bd_dtype dtype)
+{
+    static bool (*const all_below[BD_DTYPES])(const void *, bd_size, double, const void *) = BD_EACH_REAL(all_below);
+    return all_below[dtype](x, n, limit, bd_kernels(dtype));
+}
+
+double bd_sum_of_squares(const void *x, bd_size n, bd_dtype dtype)
+{
+    static double (*const sum[BD_DTYPES])(const void *, bd_size) = BD_EACH_REAL(sum_of_squares);
+    return sum[dtype](x, n);
 }
 
 #endif

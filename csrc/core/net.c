@@ -2,8 +2,9 @@
  * reverse. A value is an array that a step makes (value 0 is the input), with its gradient beside it.
  *
  * Memory is two blocks. The arena, made once: parameters, gradients and the optimiser's state, each part laid out
- * like the others, then buffers. The activations, made by bd_net_reserve for a number of samples: values, their
- * gradients, what layers keep for backward, one scratch space, and room for a batch picked from a larger array.
+ * like the others, then buffers, then room for what a failed step puts back. The activations, made by bd_net_reserve
+ * for a number of samples: values, their gradients, what layers keep for backward, one scratch space, and room for a
+ * batch picked from a larger array.
  *
  * Fusion is a property of the plan, decided once: a layer that can apply a ReLU while it stores does the work of
  * the Relu after it (relu_out), and while it stores dx that of the Relu before it (relu_dx).
@@ -56,8 +57,11 @@ struct bd_net {
     const bd_optimizer_kind *optimizer;
     int64_t updates;
     bd_rng rng;
-    uint64_t run_began; /* position of rng when the last run began */
-    bd_size draws;      /* random numbers per sample in one run */
+    uint64_t run_began;     /* position of rng when the last run began */
+    uint64_t kept_position; /* for bd_net_undo */
+    bool stopped;           /* by a layer, in the run that is on */
+    bool risky;             /* the gradient holds huge numbers: the update may overflow */
+    bd_size draws;          /* random numbers per sample in one run */
 };
 
 /* Everything about one run that is not about the net. */
@@ -87,16 +91,28 @@ static bd_size aligned(bd_size elements)
     return (elements + ALIGN_ELEMENTS - 1) / ALIGN_ELEMENTS * ALIGN_ELEMENTS;
 }
 
+static bool share_a_name(const bd_layer_kind *a, const bd_layer_kind *b)
+{
+    for (int i = 0; i < bd_array_count(a->param, BD_MAX_PARAM); i++)
+        for (int j = 0; j < bd_array_count(b->param, BD_MAX_PARAM); j++)
+            if (!strcmp(a->param[i].name, b->param[j].name))
+                return true;
+    return false;
+}
+
 /* 1 for the first layer with parameters of these names, and so on: W1 b1 W2 b2, gamma1 beta1. Looked up backwards,
- * where the one before usually is near. */
+ * where the one before usually is near: numbers of a name ascend. */
 static int number_of(const bd_net *net, const bd_layer_kind *kind)
 {
-    for (int i = net->steps - 1; i >= 0; i--) {
-        const char *first = net->step[i].layer.kind->param[0].name;
-        if (first && !strcmp(first, kind->param[0].name))
-            return net->step[i].number + 1;
-    }
-    return 1;
+    int number = 0;
+
+    for (int i = net->steps - 1; i >= 0; i--)
+        if (share_a_name(net->step[i].layer.kind, kind)) {
+            if (net->step[i].layer.kind == kind)
+                return net->step[i].number + 1 > number ? net->step[i].number + 1 : number + 1;
+            number = net->step[i].number > number ? net->step[i].number : number;
+        }
+    return number + 1;
 }
 
 static double init_of(const bd_layer *layer)
@@ -116,7 +132,8 @@ static void add_arrays(bd_array *array, int *count, bd_size *size, const bd_arra
                         .init = init_of(&step->layer),
                         .offset = *size,
                         .step = step_index};
-        snprintf(a->name, sizeof a->name, "%s%d", spec[i].name, step->number);
+        const char last = spec[i].name[strlen(spec[i].name) - 1];
+        snprintf(a->name, sizeof a->name, "%s%s%d", spec[i].name, last >= '0' && last <= '9' ? "_" : "", step->number);
         *size += aligned(bd_count(&shape[i]));
     }
 }
@@ -241,19 +258,25 @@ static void order_images(bd_net *net)
     }
 }
 
-/* Parameters, gradients and two states are alike; buffers come last. */
-enum { PARAMS, GRADS, STATE, PARTS = STATE + BD_MAX_STATE };
+/* Gradients, parameters and two states are alike; buffers come last, in one block with what an update changes. Room to
+ * keep that block follows: untouched, and so without cost, but for the buffers and in steps with huge numbers. */
+enum { GRADS, PARAMS, STATE, PARTS = STATE + BD_MAX_STATE };
+
+static bd_size changing(const bd_net *net)
+{
+    return net->size * (PARTS - PARAMS) + net->buffer_size;
+}
 
 static bd_status make_arena(bd_net *net)
 {
-    const bd_size elements = net->size * PARTS + net->buffer_size;
+    const bd_size elements = net->size * PARAMS + 2 * changing(net);
 
     net->arena = bd_alloc((size_t)elements * bd_dtype_size(net->dtype));
     return net->arena ? BD_OK : BD_NO_MEMORY;
 }
 
-bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
-                        const bd_shape *input, uint64_t seed, bd_detail *detail)
+bd_status bd_net_plan(bd_net **out, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                      const bd_shape *input, uint64_t seed, bd_detail *detail)
 {
     const size_t steps = (size_t)count_layers(layers, count, 0) + 1;
     bd_status status = BD_NO_MEMORY;
@@ -285,14 +308,26 @@ bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int
         goto done;
     fuse(net);
     order_images(net);
-    if ((status = make_arena(net)))
-        goto done;
-    bd_net_init(net);
-    net->run_began = net->rng.position;
     *out = net;
 done:
     if (status)
         bd_net_free(net);
+    return status;
+}
+
+bd_status bd_net_create(bd_net **out, bd_dtype dtype, const bd_node *layers, int count, const bd_layer *loss,
+                        const bd_shape *input, uint64_t seed, bd_detail *detail)
+{
+    bd_status status = bd_net_plan(out, dtype, layers, count, loss, input, seed, detail);
+
+    if (!status && (status = make_arena(*out))) {
+        bd_net_free(*out);
+        *out = NULL;
+    }
+    if (!status) {
+        bd_net_init(*out);
+        (*out)->run_began = (*out)->rng.position;
+    }
     return status;
 }
 
@@ -382,7 +417,15 @@ void bd_net_step_info(const bd_net *net, int i, bd_step_info *info)
                            .fused = step->relu_done,
                            .form = step->form,
                            .first_param = step->first_param,
-                           .param_count = step->param_count};
+                           .param_count = step->param_count,
+                           .first_buffer = step->first_buffer,
+                           .in = {step->in[0], step->in[1]},
+                           .out = step->out};
+}
+
+bd_shape bd_net_value_shape(const bd_net *net, int value)
+{
+    return net->value[value].shape;
 }
 
 bd_shape bd_net_output(const bd_net *net)
@@ -596,6 +639,7 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .target = run->target,
                 .draws = (const double *)(const void *)(net->activations + net->draws_at),
                 .kernels = bd_kernels(net->dtype),
+                .stop = &net->stopped,
                 .training = run->training,
                 .x_last = run->fuse && net->value[step->in[0]].channels_last,
                 .out_last = run->fuse && net->value[step->out].channels_last};
@@ -630,9 +674,10 @@ static void run_forward(bd_net *net, const net_run *run, int first)
 {
     const int end = run->target ? net->steps : net->steps - 1;
 
+    net->stopped = false;
     if (!run->replay)
         net->run_began = net->rng.position;
-    for (int i = first; i < end; i++) {
+    for (int i = first; i < end && !net->stopped; i++) {
         const net_step *step = &net->step[i];
         const void *param[BD_MAX_PARAM];
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
@@ -679,7 +724,7 @@ static void run_backward(bd_net *net, const net_run *run)
     memset(net->grad_written, 0, (size_t)net->values * sizeof *net->grad_written);
     set_real(net, grad_at(net, run, loss_step(net)->out), 0, 1);
 
-    for (int i = net->steps - 1; i >= 0; i--) {
+    for (int i = net->steps - 1; i >= 0 && !net->stopped; i--) {
         const net_step *step = &net->step[i];
         const void *param[BD_MAX_PARAM];
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
@@ -768,6 +813,32 @@ static bd_size count_hits(const bd_net *net, const net_run *run)
     return hits;
 }
 
+/* ---------------------------------------------------------------- what a run changes, and putting it back */
+
+static char *kept(const bd_net *net)
+{
+    return part(net, PARAMS) + (size_t)changing(net) * bd_dtype_size(net->dtype);
+}
+
+/* Buffers and the generator; what an update changes is kept by bd_net_end_step. */
+static void keep(bd_net *net)
+{
+    const size_t size = bd_dtype_size(net->dtype);
+    char *kept_buffers = kept(net) + (size_t)(net->size * (PARTS - PARAMS)) * size;
+
+    memcpy(kept_buffers, bd_net_buffers(net), (size_t)net->buffer_size * size);
+    net->kept_position = net->rng.position;
+}
+
+void bd_net_undo(bd_net *net)
+{
+    const size_t size = bd_dtype_size(net->dtype);
+    const char *kept_buffers = kept(net) + (size_t)(net->size * (PARTS - PARAMS)) * size;
+
+    memcpy(bd_net_buffers(net), kept_buffers, (size_t)net->buffer_size * size);
+    net->rng.position = net->kept_position;
+}
+
 static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const net_run *run, bd_detail *detail)
 {
     const bd_size width = bd_features(&net->value[scores_value(net)].shape);
@@ -779,16 +850,24 @@ static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const n
         *detail = (bd_detail){.what = "x"};
         return BD_EMPTY_BATCH;
     }
+    if (run->training)
+        keep(net);
     run_forward(net, run, 0);
+    if (net->stopped) {
+        if (run->training)
+            bd_net_undo(net);
+        return BD_STOPPED;
+    }
     *loss = loss_value(net);
     if (hits)
         *hits = count_hits(net, run);
     return BD_OK;
 }
 
-void bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
+bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
 {
     run_forward(net, &(net_run){.x = x, .scores = scores, .n = n, .training = training, .fuse = fuse_steps}, 0);
+    return net->stopped ? BD_STOPPED : BD_OK;
 }
 
 bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, bd_size n,
@@ -802,7 +881,7 @@ double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *
 {
     run_forward(net, &(net_run){.x = x, .target = t, .n = n, .training = training, .fuse = true, .replay = true},
                 first);
-    return loss_value(net);
+    return net->stopped ? (double)NAN : loss_value(net);
 }
 
 double bd_net_largest_score(const bd_net *net, bd_size n)
@@ -822,9 +901,12 @@ bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, co
     const net_run run = {.x = x, .target = t, .dx = dx, .n = n, .training = true, .fuse = fuse_steps};
     const bd_status status = loss_and_hits(net, loss, hits, &run, detail);
 
-    if (!status)
-        run_backward(net, &run);
-    return status;
+    if (status)
+        return status;
+    run_backward(net, &run);
+    if (net->stopped)
+        bd_net_undo(net);
+    return net->stopped ? BD_STOPPED : BD_OK;
 }
 
 /* Copies the wanted rows next to each other, into the net's own memory. */
@@ -857,12 +939,85 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
     return BD_OK;
 }
 
-bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
-                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
+/* ---------------------------------------------------------------- training */
+
+static char *param_at(const bd_net *net, int part_of_arena, const bd_array *a)
+{
+    return part(net, part_of_arena) + (size_t)a->offset * bd_dtype_size(net->dtype);
+}
+
+double bd_net_penalty(const bd_net *net, double weight_decay)
+{
+    double squares = 0;
+
+    for (int i = 0; i < net->params; i++) {
+        const bd_array *a = &net->param[i];
+        if (a->role == BD_WEIGHT)
+            squares += bd_sum_of_squares(param_at(net, PARAMS, a), bd_count(&a->shape), net->dtype);
+    }
+    return weight_decay / 2 * squares;
+}
+
+/* out += factor x */
+static void add_scaled(const bd_net *net, void *out, const void *x, bd_size count, double factor)
+{
+    const void *k = bd_kernels(net->dtype);
+
+    if (net->dtype == BD_F32)
+        ((const bd_kernels_f32 *)k)->sgd(out, x, count, (float)-factor);
+    else if (net->dtype == BD_F64)
+        ((const bd_kernels_f64 *)k)->sgd(out, x, count, -factor);
+    else
+        ((const bd_kernels_ext *)k)->sgd(out, x, count, -(long double)factor);
+}
+
+/* The gradient of the penalty (book: section 6.4.2): weight_decay W to each weight's gradient. */
+static void add_penalty_gradient(const bd_net *net, double weight_decay)
+{
+    for (int i = 0; i < net->params; i++) {
+        const bd_array *a = &net->param[i];
+        if (a->role == BD_WEIGHT)
+            add_scaled(net, param_at(net, GRADS, a), param_at(net, PARAMS, a), bd_count(&a->shape), weight_decay);
+    }
+}
+
+/* The first step whose output is not finite; -1 if x itself is not. */
+static int first_bad_output(const bd_net *net, const net_run *run)
+{
+    if (bd_first_not_finite(run->x, run->n * bd_features(&net->value[0].shape), net->dtype) >= 0)
+        return -1;
+    for (int i = 0; i < net->steps - 1; i++) {
+        const int value = net->step[run->fuse && net->step[i].relu_out ? i + 1 : i].out;
+        const bd_shape shape = of_batch(&net->value[value], run->n);
+        if (bd_first_not_finite(value_at(net, run, value), bd_count(&shape), net->dtype) >= 0)
+            return i;
+    }
+    return net->steps - 1;
+}
+
+/* The first step, in the order of backward, for which a part of the arena is not finite. */
+static int last_bad_part(const bd_net *net, int which)
+{
+    for (int i = net->params - 1; i >= 0; i--) {
+        const bd_array *a = &net->param[i];
+        if (bd_first_not_finite(param_at(net, which, a), bd_count(&a->shape), net->dtype) >= 0)
+            return a->step;
+    }
+    return net->steps - 1;
+}
+
+/* Numbers below this are harmless: products of two of them, and sums of many such, are finite. */
+static double harmless(bd_dtype dtype)
+{
+    return dtype == BD_F32 ? 1e15 : 1e150;
+}
+
+bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                            const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                            bd_detail *detail)
 {
     bd_target target = *t;
     bd_status status = BD_OK;
-    void *state[BD_MAX_STATE];
 
     if (target.rows && target.width != bd_features(&net->value[scores_value(net)].shape)) {
         *detail = (bd_detail){
@@ -873,16 +1028,53 @@ bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, 
         return status;
     if ((status = bd_net_gradient(net, loss, hits, NULL, x, &target, n, true, detail)))
         return status;
-    if (!isfinite(*loss)) {
-        *detail = (bd_detail){.value = *loss};
-        return BD_LOSS_NOT_FINITE;
+    if (optimizer->weight_decay > 0) {
+        *loss += bd_net_penalty(net, optimizer->weight_decay);
+        add_penalty_gradient(net, optimizer->weight_decay);
     }
-    if (bd_first_not_finite(bd_net_grads(net), net->size, net->dtype) >= 0)
-        return BD_GRADIENT_NOT_FINITE;
+    if (!isfinite(*loss)) {
+        *detail = (bd_detail){.value = *loss, .where = first_bad_output(net, &(net_run){.x = x, .n = n, .fuse = true})};
+        status = BD_LOSS_NOT_FINITE;
+    }
+    net->risky = !bd_all_below(bd_net_grads(net), net->size, harmless(net->dtype), net->dtype);
+    if (!status && net->risky && bd_first_not_finite(bd_net_grads(net), net->size, net->dtype) >= 0) {
+        *detail = (bd_detail){.where = last_bad_part(net, GRADS)};
+        status = BD_GRADIENT_NOT_FINITE;
+    }
+    if (status)
+        bd_net_undo(net);
+    return status;
+}
+
+bd_status bd_net_end_step(bd_net *net, const bd_optimizer *optimizer, bd_detail *detail)
+{
+    const int lr = bd_find_hyper(optimizer->kind->hyper, "lr");
+    const size_t bytes = (size_t)changing(net) * bd_dtype_size(net->dtype);
+    /* keeping and checking what changes would cost as much as the update: only where an overflow is possible at all */
+    const bool risky = net->risky || optimizer->hyper[lr].f >= harmless(net->dtype);
+    void *state[BD_MAX_STATE];
+
+    if (risky)
+        memcpy(kept(net), part(net, PARAMS), bytes - (size_t)net->buffer_size * bd_dtype_size(net->dtype));
     for (int i = 0; i < bd_state_count(net->optimizer); i++)
         state[i] = bd_net_state(net, i);
     net->updates++;
     net->optimizer->update[net->dtype](bd_net_params(net), bd_net_grads(net), state, net->size, optimizer->hyper,
                                        net->updates, bd_kernels(net->dtype));
+    if (risky && bd_first_not_finite(part(net, PARAMS), net->size * (PARTS - PARAMS), net->dtype) >= 0) {
+        *detail = (bd_detail){.where = last_bad_part(net, PARAMS)};
+        memcpy(part(net, PARAMS), kept(net), bytes);
+        net->rng.position = net->kept_position;
+        net->updates--;
+        return BD_UPDATE_NOT_FINITE;
+    }
     return BD_OK;
+}
+
+bd_status bd_net_train(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t, const int64_t *rows,
+                       bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
+{
+    const bd_status status = bd_net_begin_step(net, loss, hits, x, t, rows, n, total, optimizer, detail);
+
+    return status ? status : bd_net_end_step(net, optimizer, detail);
 }

@@ -7,6 +7,8 @@
 
 #include "convolution.inc"
 
+#include "sparse.inc"
+
 #include "pooling.inc"
 
 #include "transpose.inc"
@@ -20,6 +22,10 @@ const bd_kernels_real TABLE = {
     .convolve = KERNEL(convolve),
     .convolve_filter = KERNEL(convolve_filter),
     .convolve_back = KERNEL(convolve_back),
+    .count_nonzero = KERNEL(count_nonzero),
+    .list_nonzero = KERNEL(list_nonzero),
+    .convolve_filter_sparse = KERNEL(convolve_filter_sparse),
+    .convolve_back_sparse = KERNEL(convolve_back_sparse),
     .pool = KERNEL(pool),
     .pool_backward = KERNEL(pool_backward),
     .exp = KERNEL(exp),
@@ -32,7 +38,7 @@ const bd_kernels_real TABLE = {
     .sigmoid_backward = KERNEL(sigmoid_backward),
     .tanh_backward = KERNEL(tanh_backward),
     .softmax_rows = KERNEL(softmax_rows),
-    .all_finite = KERNEL(all_finite),
+    .all_below = KERNEL(all_below),
     .sgd = KERNEL(sgd),
     .momentum = KERNEL(momentum),
     .nesterov = KERNEL(nesterov),

@@ -1,4 +1,12 @@
 /* The table for one float type; included by kernels.h once per type, so without an include guard. */
+
+/* The elements of dout (oh ow, f) that are not 0, in two orders. Memory for all of it is the caller's. */
+typedef struct {
+    real *value, *filter_value;          /* (oh ow f) pixel by pixel; (f, oh ow) each filter's */
+    int32_t *filter, *window;            /* of each: where the filter begins in w; where the window does in x */
+    int32_t *pixel_count, *filter_count; /* (oh ow), (f): how many */
+} REAL(bd_nonzero);
+
 typedef struct {
     /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays */
     void (*gemm_nn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
@@ -21,8 +29,16 @@ typedef struct {
     void (*convolve_filter)(real *dw, const real *x, const real *dout, const bd_window *s, bd_size f);
     /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */
     void (*convolve_back)(real *dx, const real *dout, const real *wt, const bd_window *s, bd_size f);
+    /* The same two for a dout that is mostly 0, if stride and dilation are 1: its list, then
+     * dw (f, fh, fw, c) += ..., windows of dx += list times w (f, fh, fw, c). For finite x and w the same to the bit.
+     */
+    bd_size (*count_nonzero)(const real *x, bd_size n);
+    void (*list_nonzero)(REAL(bd_nonzero) * list, const real *dout, const bd_window *s, bd_size f);
+    void (*convolve_filter_sparse)(real *dw, const real *x, const REAL(bd_nonzero) * list, const bd_window *s,
+                                   bd_size f);
+    void (*convolve_back_sparse)(real *dx, const REAL(bd_nonzero) * list, const real *w, const bd_window *s);
     /* One image again, but padding is only meant. out (oh, ow, c) = the first of the largest, or the mean, of each
-     * window of x; relu: max(out, 0). dx (h, w, c) += dout where the largest was, or everywhere its share; relu: where
+     * window of x; relu: max(out, 0). dx (h, w, c) = dout where the largest was, or everywhere its share; relu: where
      * x > 0. Pools as such ignore s->dilation. */
     void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
     void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);
@@ -41,8 +57,8 @@ typedef struct {
 
     /* y (n, c) = softmax of each row of x */
     void (*softmax_rows)(real *y, const real *x, bd_size n, bd_size c);
-    /* Does x hold neither NaN nor infinity? */
-    bool (*all_finite)(const real *x, bd_size n);
+    /* Is every |x| < limit? A NaN is not. With an infinite limit: does x hold neither NaN nor infinity? */
+    bool (*all_below)(const real *x, bd_size n, real limit);
 
     /* p -= lr g */
     void (*sgd)(real *p, const real *g, bd_size n, real lr);

@@ -17,15 +17,18 @@ typedef float real;
 typedef int32_t sint;
 #define BD_TYPE f32
 typedef bd_kernels_f32 bd_kernels_real;
+typedef bd_nonzero_f32 bd_nonzero;
 #elif defined BD_DOUBLE
 typedef double real;
 typedef int64_t sint;
 #define BD_TYPE f64
 typedef bd_kernels_f64 bd_kernels_real;
+typedef bd_nonzero_f64 bd_nonzero;
 #else
 typedef long double real;
 #define BD_TYPE ext
 typedef bd_kernels_ext bd_kernels_real;
+typedef bd_nonzero_ext bd_nonzero;
 #endif
 
 #define KERNEL(name) BD_JOIN(bd_##name, BD_TYPE, BD_TARGET) /* bd_gemm_nn_f32_avx2 */

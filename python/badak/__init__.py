@@ -11,6 +11,7 @@ from . import functions, gradient, layers, optimizer, util
 from ._core import isa as _isa
 from ._core import isa_names as _isa_names
 from .errors import ChecksumError, FormatError, GradientError
+from .fit import EarlyStopping
 from .functions import (
     cross_entropy_error,
     identity_function,
@@ -26,6 +27,8 @@ from .functions import (
     tanh,
 )
 from .gradient import gradient_descent, numerical_diff, numerical_gradient, numerical_gradient_2d
+from .history import History
+from .language import get_language, set_language
 from .layers import (
     AddLayer,
     Affine,
@@ -46,8 +49,9 @@ from .layers import (
     SoftmaxWithLoss,
     Tanh,
 )
-from .net import History, Net
+from .net import Net
 from .optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from .schedule import CosineDecay, StepDecay, WarmUp
 
 __version__ = "0.1.0"
 
@@ -57,8 +61,9 @@ _LATER = {
     "load_mnist": ".dataset",
     "load_idx": ".dataset",
     "gradcheck": "._gradcheck",
-    "derivative": "._gradcheck",
+    "derivative": "._derivative",
     "GradientReport": ".report",
+    "load": ".checkpoint",
     "load_pickle": ".weights",
     "plot": ".plot",
     "show": "._show",

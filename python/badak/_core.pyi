@@ -87,6 +87,15 @@ class Saved:
     def __deepcopy__(self, memo: dict[int, Any], /) -> Saved: ...
 
 @final
+class PythonLayer(Layer):
+    """A layer that Python computes, for a Net."""
+
+    def __new__(cls, adapter: Any, name: str, params: tuple[str, ...], /) -> PythonLayer: ...  # type: ignore[misc]
+    def forward(self, *unused: Any) -> Any:
+        """A TypeError: Python computes it."""
+    def backward(self, *unused: Any) -> Any:
+        """A TypeError: Python computes it."""
+
 class Net:
     """A compiled net; badak.Net is its face. One call at a time: another one meanwhile is a RuntimeError."""
 
@@ -98,9 +107,6 @@ class Net:
         """Steps that the bound optimiser has made."""
     @updates.setter
     def updates(self, value: int) -> None: ...
-    @property
-    def finite(self) -> bool:
-        """Are all parameters finite?"""
     @property
     def activation_bytes(self) -> int:
         """Memory reserved for batches."""
@@ -135,11 +141,28 @@ class Net:
         batch: int,
         kind: str,
         hyper: _Hyper,
+        weight_decay: float,
+        factors: NDArray[np.float64],
         limit: float,
         losses: NDArray[np.float64],
         /,
     ) -> tuple[int, int]:
         """Steps for at most `limit` seconds; (where it stopped, hits)."""
+    @classmethod
+    def shapes(
+        cls, layers: tuple[Layer, ...], loss: Layer, input_shape: tuple[int, ...], /
+    ) -> tuple[list[tuple[str, tuple[int, ...]]], list[tuple[str, tuple[int, ...]]]]:
+        """([(name, shape), ...] of params, the same of buffers) that such a net would have."""
+    def hold(self) -> None:
+        """Refuse all calls until let_go()."""
+    def let_go(self) -> None:
+        """The end of hold()."""
+    def penalty(self, weight_decay: float, /) -> float:
+        """weight_decay / 2 * sum(W**2)"""
+    def prepare_x(self, x: ArrayLike, finite: bool, first_row: int, /) -> _Real:
+        """X checked and as the net reads it."""
+    def prepare_t(self, t: ArrayLike, n: int, finite: bool, /) -> _Real | NDArray[np.int64]:
+        """The target of n samples, checked and as the net reads it."""
     def prepare(self, x: ArrayLike, t: ArrayLike, finite: bool, /) -> tuple[_Real, _Real | NDArray[np.int64]]:
         """(x, t) checked and as the net reads them; NaN and infinity are refused if `finite`."""
     def shuffled(self, n: int, /) -> NDArray[np.int64]:
@@ -209,13 +232,19 @@ def check_optimizer(kind: str, hyper: _Hyper, /) -> None:
 def numerical_gradient(f: Callable[[_Real], Any], x: _Real, h: float, /) -> _Real:
     """Central differences; x is changed in place and restored."""
 
-def derivative(
-    f: Callable[[float], tuple[float, float, float]], scale: float, rtol: float, /
-) -> tuple[float, float, float, int, float, float, bool, bool]:
-    """Ridders' ladder: (value, uncertainty, step, evaluations, left, right, finite, one_sided).
+_Probe = Callable[[float], tuple[float, float, float]]
+_Slope = tuple[float, float, float, int, float, float, bool, bool, float, int, float, float]
+
+def derivative(f: _Probe, size: float, rtol: float, coarsest: float = 0.0, /) -> _Slope:
+    """Ridders' ladder: (value, uncertainty, step, evaluations, left, right, finite, one_sided, bend, kind,
+    left_uncertainty, right_uncertainty).
 
     ``f(h)`` gives the value at a step h, how far the step really went, and a bound on the rounding in the value.
+    ``kind``: 0 smooth, 1 a kink, 2 a jump, 3 unresolved, 4 no value.
     """
+
+def one_sided(f: _Probe, size: float, rtol: float, coarsest: float = 0.0, /) -> _Slope:
+    """The same, the slopes from either side extrapolated on their own."""
 
 def layer_kinds() -> dict[str, _LayerKind]:
     """The descriptors, as dictionaries."""

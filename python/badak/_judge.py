@@ -1,11 +1,50 @@
-"""How ``gradcheck`` judges one gradient at one point: numerical slopes, agreement, kinks, directions, bisection."""
+"""How ``gradcheck`` judges one gradient at one point: single elements, random directions, bisection."""
+
+import heapq
 
 import numpy as np
 
+from ._diagnosis import diagnose
+from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, inside_by_outputs
 from ._slope import FLOAT64_EPS
+from .language import Text
+from .report import number
 
 EXHAUSTIVE = 512  # arrays up to this size are checked element by element
 DIRECTIONS = 3
+RESCUED = 8  # elements too small or uncertain to judge that are looked at from both sides
+EXAMINED = 48  # elements looked at from both sides
+NAMED = 10  # wrong elements named by bisection
+COARSEST = 5e-2  # of the ladder of steps
+
+
+class Context:
+    """What judging needs beside the gradient itself.
+
+    Attributes
+    ----------
+    floor : array or float
+        What rounding in the analytic gradient may do to each element.
+    largest : float
+        The largest gradient of all beside this one.
+    total_noise : float
+        Rounding of the whole function.
+    sampling : Sampling or None
+        Gives changes of single outputs; None where only one number comes out.
+    """
+
+    def __init__(self, rtol, rng, most, total_noise=0.0):
+        self.rtol, self.rng, self.most, self.total_noise = rtol, rng, most, total_noise
+        self.floor = 0.0
+        self.largest = 0.0
+        self.size = 0.0  # of the function
+        self.unit = FLOAT64_EPS
+        self.name = ""
+        self.sampling = self.neighbours = self.one_hot = self.gy = None
+        self.variables = {}
+        self.widths = (
+            0.2  # beyond the range of gradients beside a kink: several at once are hardly ever seen at their ends
+        )
 
 
 def signed(rng, shape):
@@ -13,198 +52,466 @@ def signed(rng, shape):
     return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
-def rounding_floor(gradients):
-    """What rounding can leave of an analytic gradient that is 0: some units of the largest one beside it."""
-    largest = [np.abs(g).max(initial=0) for g in gradients if g is not None and np.asarray(g).dtype.kind == "f"]
-    largest = max((float(size) for size in largest if np.isfinite(size)), default=0.0)
-    return 64 * FLOAT64_EPS * largest
-
-
-def _agrees(a, n, u, rtol, floor):
-    return abs(a - n) <= rtol * max(abs(a), abs(n)) + 3 * u + floor
-
-
-def _resolved(a, n, u, floor):
-    """Is n known well enough to say something: to 3 digits, or to 1e-7 of the largest gradient beside it?"""
-    return u <= max(1e-3 * max(abs(a), abs(n)), 1e-7 * floor / (64 * FLOAT64_EPS)) or a == n == 0
-
-
-def _one_sided(slope, index, scale):
-    """Slopes from the left and from the right with their errors: three-point formulas over a ladder of steps."""
-    found = []
-    for side in (-1.0, 1.0):
-        h = side * 1e-2 * max(scale, 1.0) * 0.5 ** np.arange(20)
-        values, noise = slope.values(index, np.concatenate([[0.0], h, 2 * h]))
-        at, near, far = values[0], values[1:21], values[21:]
-        slopes = (4 * near - far - 3 * at) / (2 * h)
-        error = np.abs(np.diff(slopes)) + 8 * noise / np.abs(h[1:])  # the formula weighs three values by 3, 4 and 1
-        error[~np.isfinite(error)] = np.inf
-        best = int(np.argmin(error))
-        found.append((float(slopes[best + 1]), float(error[best])))
-    return found
-
-
-def _is_kink(slope, index, scale, a, rtol):
-    """(is it a kink with `a` between the one-sided slopes, (left, right) or None)."""
-    (left, left_error), (right, right_error) = _one_sided(slope, index, scale)
-    error = left_error + right_error
-    if not np.isfinite(error) or abs(right - left) <= max(10 * error, 1e-5 * max(abs(left), abs(right))):
-        return False, None
-    slack = 3 * error + rtol * max(abs(left), abs(right))
-    return min(left, right) - slack <= a <= max(left, right) + slack, (left, right)
-
-
-def _choose(analytic, most, rng):
-    """Indices to look at one by one: all, or the largest, the smallest and some others."""
+def _choose(analytic, most):
+    """Indices to look at one by one: all, or the largest and the smallest."""
     size = analytic.size
     if size <= max(most, EXHAUSTIVE):
         return np.arange(size)
-    order = np.argsort(np.abs(analytic), kind="stable")
-    some = rng.choice(size, most - 2 * (most // 3), replace=False)
-    return np.unique(np.concatenate([order[: most // 3], order[-(most // 3) :], some]))
+    half = most // 2
+    order = np.argpartition(np.abs(analytic), (half, size - half))
+    return np.unique(np.concatenate([order[:half], order[-half:]]))
 
 
-def judge(entry, slope, analytic, most, rtol, rng, floor):
+def judge(entry, slope, analytic, context):
     """Fill the entry for one gradient: elements, then directions."""
     flat = analytic.reshape(-1)
-    indices = _choose(flat, most, rng)
-    found = slope.elements(indices, rtol)
+    floor = np.broadcast_to(np.ravel(context.floor), flat.shape)
+    indices = _choose(flat, context.most)
+    found = np.asarray(slope.elements(indices, context.rtol))
+    table = Table(flat, floor, indices, found, slope, context)
+    table.look_closer()
     entry.checked = len(indices)
-    entry.pairs = np.column_stack([flat[indices], found[:, :2]])
-    kinks, wrong, unresolved = [], [], []
-    for index, (n, u, step, left, right) in zip(indices, found, strict=True):
-        a = flat[index]
-        agrees = np.isfinite(u) and _agrees(a, n, u, rtol, floor)
-        # symmetric differences across a kink agree with the mean of its slopes
-        bent = abs(right - left) > 0.5 * max(abs(left), abs(right))
-        if agrees and not bent:
-            if not _resolved(a, n, u, floor):
-                unresolved.append(index)
-            continue
-        kink, sides = _is_kink(slope, index, abs(float(slope.array.reshape(-1)[index])), a, rtol)
-        if kink:
-            kinks.append((index, sides))
-        elif agrees:
-            if not _resolved(a, n, u, floor):
-                unresolved.append(index)
-        elif not np.isfinite(u):
-            unresolved.append(index)
-        else:
-            wrong.append((index, n, u, step, sides))
-    if wrong:
-        _describe_wrong(entry, flat, wrong)
+    entry.pairs = entry.here = np.column_stack([table.a, table.n, table.u])
+    entry.indices = indices
+    entry.kinked = [int(i) for i in indices[table.kink]]
+    entry.unresolved = int(table.unresolved.sum())
+    if table.wrong.any():
+        _describe_wrong(entry, table, context)
+    elif table.jump.any():
+        _describe_jump(entry, table)
     else:
-        _describe_right(entry, flat, indices, found)
-        if kinks:
-            entry.status = "KINK"
-            entry.one_sided = kinks[0][1]
-            left, right = entry.one_sided
-            entry.diagnosis = (
-                f"{len(kinks)} of {len(indices)} elements sit exactly on a kink; at the first the slope is {left:.4g} "
-                f"from the left and {right:.4g} from the right, and the analytic value is one of those between"
-            )
-        _judge_directions(entry, slope, flat, len(indices) < flat.size, bool(unresolved), bool(kinks), rtol, rng, floor)
+        _describe_right(entry, table)
+        if table.kink.any():
+            _describe_kink(entry, table)
+        nothing = table.is_zero()
+        if len(indices) < flat.size or (table.unresolved.any() and not nothing) or table.unclear.any():
+            _judge_directions(entry, table, slope, context)
+        entry.zero = entry.ok and table.is_zero() and (context.largest == 0 or not flat.any() or table.nothing_beside())
+        if entry.ok and table.is_zero() and not entry.zero and entry.status == "PASS":
+            entry.diagnosis = Text("zero by rounding", largest=number(context.largest))
     entry.evaluations = slope.evaluations
+
+
+class Table:
+    """Every element looked at: what it is, what it should be, and what is known about it."""
+
+    def __init__(self, flat, floor, indices, found, slope, context):
+        self.flat, self.indices, self.slope, self.context = flat, indices, slope, context
+        self.a = flat[indices]
+        self.floor = floor[indices]
+        self.n, self.u, self.step, self.left, self.right = (found[:, i].copy() for i in range(5))
+        self.scale = np.abs(np.ravel(slope.array)[indices].astype(float))
+        silent = self.n == 0
+        hidden = 2 * context.total_noise / (COARSEST * np.maximum(self.scale, 1))
+        self.u[silent] = np.maximum(self.u[silent], hidden[silent])
+        kind = found[:, 6].astype(int) if found.shape[1] > 6 else None
+        self.exact = kind is not None and context.sampling is None  # the branches are known
+        bent = np.abs(self.right - self.left) > 0.5 * np.maximum(np.abs(self.left), np.abs(self.right))
+        self.suspect = bent if kind is None else (kind == 1) | (kind == 2)
+        self.kind = np.zeros(len(indices), int) if kind is None else kind
+        none = np.zeros(len(indices), bool)
+        self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
+
+    def agrees(self, i=slice(None)):
+        """Is |a - n| within the tolerance?"""
+        a, n, u = self.a[i], self.n[i], self.u[i]
+        with np.errstate(all="ignore"):
+            tolerance = self.context.rtol * np.maximum(np.abs(a), np.abs(n)) + 3 * u + self.floor[i]
+            return np.isfinite(u) & np.isfinite(n) & (np.abs(a - n) <= tolerance)
+
+    def resolves(self, i=slice(None)):
+        """Is n known well enough to say something?"""
+        a, n, u = self.a[i], self.n[i], self.u[i]
+        with np.errstate(all="ignore"):
+            return (u <= 1e-3 * np.maximum(np.abs(a), np.abs(n))) | ((a == 0) & (n == 0))
+
+    def look_closer(self):
+        """Decide about each element, looking from both sides at those that disagree or that may be bent."""
+        agrees, resolves = self.agrees(), self.resolves()
+        fine = agrees & resolves & ~self.suspect
+        small = agrees & ~resolves & ~self.suspect
+        with np.errstate(all="ignore"):
+            excess = np.abs(self.a - self.n) / (np.maximum(np.abs(self.a), np.abs(self.n)) + self.u)
+        excess[~np.isfinite(excess)] = 0
+        order = np.argsort(-np.where(agrees, excess, 1 + excess), kind="stable")
+        order = [int(i) for i in order if not fine[i]]
+        rescued = 0
+        examined = settled = 0
+        for i in order:
+            if small[i]:
+                if rescued < RESCUED and self.context.sampling is not None:
+                    rescued += 1
+                    self._examine(i, small=True)
+                self.unresolved[i] = self.agrees(i) and not self.resolves(i)
+                self.wrong[i] = not self.agrees(i)
+            elif examined < EXAMINED:
+                examined += 1
+                self._examine(i)
+                settled += bool(self.wrong[i])
+            elif settled == examined:  # all were plainly wrong: so are these
+                self.wrong[i] = not agrees[i]
+            else:
+                self._judge_by_ladder(i, agrees[i])
+
+    def _judge_by_ladder(self, i, agrees):
+        left, right = self.left[i], self.right[i]
+        slack = 1e-3 * max(abs(left), abs(right))
+        if self.suspect[i] and min(left, right) - slack <= self.a[i] <= max(left, right) + slack:
+            self.kink[i] = True
+        elif agrees:
+            self.unresolved[i] = not self.resolves(i)
+        else:
+            self._examine(i)
+
+    def _examine(self, i, small=False):
+        if self.kind[i] == 2:
+            self.jump[i] = True
+            return
+        if self.kind[i] == 1 and self.exact:
+            self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))
+            return
+        seen = examine_element(self.slope, int(self.indices[i]), float(self.scale[i]))
+        if seen.kind == SMOOTH and seen.u < np.inf:
+            apart = abs(seen.n - self.n[i]) > 3 * (seen.u + self.u[i])  # then the smaller steps know better
+            if not np.isfinite(self.u[i]) or seen.u < self.u[i] or self.suspect[i] or apart:
+                self.n[i], self.u[i], self.step[i] = seen.n, seen.u, seen.step
+            self.left[i], self.right[i] = seen.left, seen.right
+        elif seen.kind == JUMP:
+            self.jump[i] = True
+            self.left[i], self.right[i] = seen.left, seen.right
+            return
+        elif seen.kind == KINK:
+            self.left[i], self.right[i] = seen.left, seen.right
+            self._judge_kink(i, seen.left, seen.right, seen.error)
+            return
+        if small:
+            return
+        if self.agrees(i):
+            self.unresolved[i] = not self.resolves(i)
+        elif not np.isfinite(self.u[i]) or not np.isfinite(self.n[i]):
+            self.unresolved[i] = True
+        else:
+            inside = self._inside_by_outputs(i)
+            self.kink[i] = inside is True
+            self.wrong[i] = inside is not True
+
+    def _judge_kink(self, i, left, right, error):
+        """On a kink: is the analytic value a possible one?"""
+        a = self.a[i]
+        slack = 3 * error + self.context.rtol * max(abs(left), abs(right)) + self.floor[i]
+        self.n[i] = min(max(a, min(left, right)), max(left, right))
+        self.u[i] = error
+        if min(left, right) - slack <= a <= max(left, right) + slack:
+            self.kink[i] = True
+            return
+        if self._inside_by_outputs(i) is True:
+            self.kink[i] = True
+            return
+        values = self._beside(i)
+        if values is not None:
+            values = np.append(values, [left, right])
+            low, high = values.min(), values.max()
+            width = high - low
+            tiny = 1e-4 * max(abs(low), abs(high))
+            if low - tiny <= a <= high + tiny:
+                self.kink[i] = True
+                return
+            several = len(np.unique(np.round(values / (tiny + 1e-300), 0))) > 3
+            if several and low - self.context.widths * width <= a <= high + self.context.widths * width:
+                self.kink[i] = self.unclear[i] = True
+                return
+        self.wrong[i] = True
+
+    def _inside_by_outputs(self, i):
+        if self.context.sampling is None or self.context.sampling.y.size <= 1:
+            return None
+        direction = np.zeros(self.flat.size)
+        direction[self.indices[i]] = 1.0
+        return inside_by_outputs(
+            self.context.sampling, self.slope.array, direction, self.a[i], float(self.scale[i]), self.context.rtol
+        )
+
+    def _beside(self, i):
+        """The same element of gradients very near."""
+        if self.context.neighbours is None:
+            return None
+        near = [g.get(self.context.name) for g in self.context.neighbours(self.context.gy)]
+        near = [g.reshape(-1)[self.indices[i]] for g in near if g is not None and g.size == self.flat.size]
+        return np.array(near) if near else None
+
+    def is_kink(self, i):
+        """Is this element on a kink, whatever the analytic value?"""
+        return examine_element(self.slope, int(self.indices[i]), float(self.scale[i])).kind == KINK
+
+    def is_zero(self):
+        """Are analytic and numerical gradient nothing but rounding?"""
+        flat_floor = np.broadcast_to(np.ravel(self.context.floor), self.flat.shape)
+        analytic = (self.flat == 0) | (np.abs(self.flat) <= 16 * flat_floor)
+        known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
+        return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
+
+    def nothing_beside(self):
+        """Is there no larger gradient that would make this zero a finding?"""
+        return self.context.largest <= 1e3 * np.abs(self.flat).max(initial=0)
 
 
 def _set_worst(entry, flat, index, n, u, step):
     a = float(flat[index])
     entry.worst_index = tuple(int(i) for i in np.unravel_index(index, entry.shape))
     entry.analytic, entry.numeric, entry.uncertainty, entry.step = a, float(n), float(u), float(step)
-    entry.relative_error = abs(a - n) / max(abs(a), abs(n)) if a != n else 0.0
+    entry.relative_error = abs(a - n) / (max(abs(a), abs(n)) or np.nan) if a != n else 0.0
 
 
-def _describe_right(entry, flat, indices, found):
-    if not len(indices):
+def _describe_right(entry, table):
+    """Worst element, certified digits, and how small a wrong element could hide."""
+    n, u, a = table.n, table.u, table.a
+    if not len(n):
         return
-    n, u = found[:, 0], found[:, 1]
-    size = np.maximum(np.abs(n), np.abs(flat[indices]))
-    finite = np.isfinite(u) & (size > 0)
-    if finite.any():
-        excess = np.where(finite, np.abs(flat[indices] - n) / np.where(size > 0, size, 1), -1)
+    size = np.maximum(np.abs(n), np.abs(a))
+    known = np.isfinite(u) & (size > 0) & ~table.kink
+    worst = 0
+    if known.any():
+        with np.errstate(all="ignore"):
+            excess = np.where(known, np.abs(a - n) / size, -1)
         worst = int(np.argmax(np.where(u <= 1e-3 * size, excess, -1)))
-        digits = -np.log10(np.maximum(u[finite], 1e-17 * size[finite]) / size[finite])
-        entry.digits = float(np.median(digits))
-    else:
-        worst = 0
-    _set_worst(entry, flat, indices[worst], *found[worst, :3])
+        entry.digits = float(np.median(-np.log10(np.maximum(u[known], 1e-17 * size[known]) / size[known])))
+        entry.invisible = float((table.context.rtol * size[known] + 3 * u[known] + table.floor[known]).max())
+    elif table.kink.any():
+        worst = int(np.argmax(table.kink))
+    elif np.isfinite(u).any():
+        entry.invisible = float(3 * u[np.isfinite(u)].max())
+    _set_worst(entry, table.flat, table.indices[worst], n[worst], u[worst], table.step[worst])
+    entry.one_sided = (float(table.left[worst]), float(table.right[worst]))
 
 
-def _describe_wrong(entry, flat, wrong):
-    def excess(item):
-        index, n, u, *_ = item
-        return abs(flat[index] - n) / (max(abs(flat[index]), abs(n)) + u)
-
-    index, n, u, step, sides = max(wrong, key=excess)
-    entry.status = "FAIL"
-    entry.one_sided = sides
-    _set_worst(entry, flat, index, n, u, step)
-    entry.diagnosis = _diagnosis(flat, wrong, entry.checked)
-
-
-def _diagnosis(flat, wrong, checked):
-    """What is likely wrong, in one sentence."""
-    a = np.array([flat[index] for index, *_ in wrong])
-    n = np.array([item[1] for item in wrong])
-    share = f"{len(wrong)} of {checked} elements differ"
-    big = np.abs(n) > 1e-8 * np.abs(n).max(initial=0)
-    if not big.any():
-        return f"{share}: the numerical gradient is 0 there, the analytic one is not"
-    ratio = a[big] / n[big]
-    if np.all(a[big] == 0):
-        return f"{share}: the analytic gradient is 0 there, the numerical one is not (a term that is never added?)"
-    if np.ptp(ratio) <= 1e-4 * abs(ratio[0]) and abs(ratio[0] - 1) > 1e-3:
-        if abs(ratio[0] + 1) < 1e-4:
-            return f"{share}, all by their sign: the analytic gradient is -1 times the numerical one"
-        return f"{share}, all by the same factor: the analytic gradient is {ratio[0]:.5g} times the numerical one"
-    return share
-
-
-def _judge_directions(entry, slope, flat, not_all, unresolved, kinks, rtol, rng, floor):
-    """Random directions through all elements: they see what was not looked at one by one, or was too small to."""
-    if not (not_all or unresolved) or kinks:
-        if unresolved and entry.status == "PASS":
-            entry.status = "UNRESOLVED"
-        return
-    resolved = 0
-    for _ in range(DIRECTIONS):
-        u = signed(rng, flat.size) / np.sqrt(flat.size)
-        error, bound, known = _direction_error(slope, flat, u, rtol, floor)
-        if known and error > bound:
-            _name_by_bisection(entry, slope, flat, u, rtol, floor)
-            return
-        resolved += known
-    if not resolved:
+def _describe_kink(entry, table):
+    entry.status = "KINK"
+    first = (
+        int(np.argmax(table.kink & ~table.unclear))
+        if (table.kink & ~table.unclear).any()
+        else int(np.argmax(table.kink))
+    )
+    left, right = float(table.left[first]), float(table.right[first])
+    entry.one_sided = (left, right)
+    entry.kink_index = int(table.indices[first])
+    entry.diagnosis = Text(
+        "kink",
+        count=int(table.kink.sum()),
+        checked=len(table.indices),
+        index=_place(entry, table.indices[first]),
+        left=number(left),
+        right=number(right),
+        analytic=number(float(table.a[first])),
+    )
+    if table.unclear.any():
         entry.status = "UNRESOLVED"
+        entry.diagnosis = Text("kink unclear", count=int(table.unclear.sum()))
 
 
-def _direction_error(slope, flat, u, rtol, floor):
-    """(how far analytic and numeric slope along u are apart, how far they may be, whether that says anything)."""
-    terms = flat * u
-    a = float(terms.sum())
-    n, uncertainty, *_ = slope.along(u, rtol)
-    rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + floor * float(np.abs(u).sum())
-    bound = rtol * max(abs(a), abs(n)) + 3 * uncertainty + rounding
-    size = float(np.sqrt(np.sum(terms**2)))
-    return abs(a - n), bound, np.isfinite(uncertainty) and _resolved(size, 0.0, uncertainty, floor)
+def _place(entry, index):
+    where = tuple(int(i) for i in np.unravel_index(int(index), entry.shape))
+    return entry.name + ("[" + ", ".join(map(str, where)) + "]" if where else "")
 
 
-def _name_by_bisection(entry, slope, flat, u, rtol, floor):
-    """A direction disagrees: halve the set of its elements, keeping a half that disagrees, down to one element."""
-    among = np.arange(flat.size)
-    while len(among) > 1:
-        halves = np.array_split(among, 2)
-        errors = []
-        for half in halves:
-            part = np.zeros_like(u)
-            part[half] = u[half]
-            error, bound, _ = _direction_error(slope, flat, part, rtol, floor)
-            errors.append(error / bound if bound > 0 else 0.0)
-        if max(errors) <= 1:
-            break  # too small to be seen alone: name the first of what is left
-        among = halves[int(np.argmax(errors))]
+def _describe_jump(entry, table):
+    first = int(np.argmax(table.jump))
+    _describe_right(entry, table)
+    entry.status = "DISCONTINUOUS"
+    index = int(table.indices[first])
+    _set_worst(entry, table.flat, index, np.nan, np.inf, np.nan)
+    entry.one_sided = (float(table.left[first]), float(table.right[first]))
+    entry.diagnosis = Text(
+        "jump", index=_place(entry, index), jump=number(abs(table.left[first]) + abs(table.right[first]))
+    )
+
+
+def _describe_wrong(entry, table, context):
+    wrong = np.flatnonzero(table.wrong)
+    with np.errstate(all="ignore"):
+        a, n = np.abs(table.a[wrong]), np.abs(table.n[wrong])
+        excess = np.abs(table.a - table.n)[wrong] / (np.maximum(a, n) + table.u[wrong])
+        weight = np.maximum(a, n) / max(np.maximum(a, n).max(initial=0), 1e-300)
+    # of those that are off by about as much, the largest: the one that is seen most easily
+    near = np.flatnonzero(excess >= 0.9 * excess.max())
+    worst = wrong[near[int(np.argmax(weight[near]))]]
     entry.status = "FAIL"
-    index = int(among[0])
-    _set_worst(entry, flat, index, *slope.element(index, rtol)[:3])
-    found = "found by bisecting" if len(among) == 1 else f"one of {len(among)} elements from there, found by bisecting"
-    entry.diagnosis = f"single elements looked right, but a random direction did not; {found} it"
+    entry.wrong = [tuple(int(k) for k in np.unravel_index(int(table.indices[i]), entry.shape)) for i in wrong[:NAMED]]
+    entry.one_sided = (float(table.left[worst]), float(table.right[worst]))
+    _set_worst(entry, table.flat, table.indices[worst], table.n[worst], table.u[worst], table.step[worst])
+    left, right = entry.one_sided
+    alone = table.wrong.sum() <= table.kink.sum() + 1 or table.wrong.sum() < len(table.a)
+    if alone and abs(right - left) > 0.05 * max(abs(left), abs(right)) > 0 and table.is_kink(worst):
+        entry.diagnosis = Text(
+            "kink outside",
+            index=_place(entry, table.indices[worst]),
+            left=number(left),
+            right=number(right),
+            analytic=number(entry.analytic),
+        )
+        return
+    entry.diagnosis = diagnose(entry, table)
+
+
+# -- directions -------------------------------------------------------------------------------
+
+
+def _judge_directions(entry, table, slope, context):
+    """Random directions through all elements: they see what was not looked at one by one, or was too small to."""
+    flat = table.flat
+    floor = np.broadcast_to(np.ravel(context.floor), flat.shape)
+    largest = np.abs(flat).max(initial=0)
+    groups = [np.ones(flat.size, bool)]
+    stable = _away_from_kinks(flat, context) if table.kink.any() else None
+    if stable is not None and stable.any() and not stable.all():
+        groups.append(stable)
+    if len(table.indices) < flat.size:
+        small = np.abs(flat) < 1e-7 * largest
+        if small.any() and not small.all():
+            groups.append(small)
+    for group in groups:
+        resolved = 0
+        for _ in range(DIRECTIONS if group is groups[0] else 1):
+            u = np.where(group, signed(context.rng, flat.size), 0.0) / np.sqrt(group.sum())
+            seen = _look_along(slope, flat, u, floor, context, table)
+            if seen.state == "wrong":
+                _name_by_bisection(entry, slope, flat, floor, u, seen, context, table)
+                return
+            resolved += seen.state == "right"
+            if seen.state == "right":
+                hidden = seen.bound * 2 * np.sqrt(group.sum())
+                entry.invisible = float(np.nanmax([entry.invisible, hidden]))
+        if not resolved:
+            entry.status = "UNRESOLVED"
+            entry.diagnosis = entry.diagnosis or Text("noisy", uncertainty=number(float(seen.u)))
+            return
+    if table.unclear.any():
+        return
+    if entry.unresolved and not entry.diagnosis:
+        entry.diagnosis = Text("unresolved some", count=entry.unresolved, checked=len(table.indices))
+
+
+def _away_from_kinks(flat, context):
+    """Elements whose gradient is the same at points very near."""
+    if context.neighbours is None:
+        return None
+    near = [g.get(context.name) for g in context.neighbours(context.gy)]
+    near = [g.reshape(-1) for g in near if g is not None and g.size == flat.size]
+    if not near:
+        return None
+    return np.all([np.abs(g - flat) <= 1e-3 * np.maximum(np.abs(g), np.abs(flat)) for g in near], axis=0)
+
+
+class Look:
+    """What a direction showed: ``state`` is right, wrong or unresolved."""
+
+    def __init__(self, state, a, n, u, bound, step):
+        self.state, self.a, self.n, self.u, self.bound, self.step = state, a, n, u, bound, step
+
+
+def _look_along(slope, flat, direction, floor, context, table):
+    terms = flat * direction
+    a = float(terms.sum())
+    row = slope.along(direction, context.rtol)
+    n, u, step, left, right = (float(v) for v in row[:5])
+    rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + float((floor * np.abs(direction)).sum())
+    rounding += 4 * context.total_noise / COARSEST  # of outputs that do not move
+    if slope.array.dtype.itemsize < 8:
+        rounding += 2.0**-23 * float(np.abs(flat * np.ravel(slope.array)).sum()) / max(step, 1e-3)
+    bound = context.rtol * max(abs(a), abs(n)) + 3 * u + rounding
+    size = max(float(np.sqrt(np.sum(terms**2))), abs(n), abs(a))
+    kind = int(row[6]) if len(row) > 6 else None
+    bent = kind == 1 if kind is not None else abs(right - left) > 0.5 * max(abs(left), abs(right))
+    if np.isfinite(u) and abs(a - n) <= bound and not (bent and kind is None and table.kink.any()):
+        silent = not terms.any() and n == 0
+        return Look("right" if silent or u <= 1e-3 * size else "unresolved", a, n, u, bound, step)
+    scale = float(np.abs(np.ravel(slope.array)).max(initial=0))
+    seen = examine_along(slope, direction, scale)
+    if seen.kind == SMOOTH and np.isfinite(seen.u) and not (seen.u > u and not bent):
+        n, u, step = seen.n, seen.u, seen.step
+        bound = context.rtol * max(abs(a), abs(n)) + 3 * u + rounding
+        if abs(a - n) <= bound:
+            return Look("right" if u <= 1e-3 * size else "unresolved", a, n, u, bound, step)
+    if seen.kind == KINK or bent:
+        low, high = min(seen.left, seen.right), max(seen.left, seen.right)
+        bound = 3 * seen.error + context.rtol * max(abs(low), abs(high)) + rounding
+        if low - bound <= a <= high + bound:
+            return Look("right", a, n, seen.error, bound, step)
+        sampling = context.sampling
+        if sampling is not None and 1 < sampling.y.size * 44 <= 4e6:
+            inside = inside_by_outputs(sampling, slope.array, direction, a, scale, context.rtol)
+            if inside is True:
+                return Look("right", a, n, seen.error, bound, step)
+        if context.neighbours is not None:
+            near = [g.get(context.name) for g in context.neighbours(context.gy)]
+            values = [float(g.reshape(-1) @ direction) for g in near if g is not None and g.size == flat.size]
+            values += [low, high]
+            width = max(values) - min(values)
+            if min(values) - 4 * width <= a <= max(values) + 4 * width:
+                return Look("unresolved" if table.unclear.any() else "right", a, n, seen.error, width, step)
+    if seen.kind == JUMP or not np.isfinite(u):
+        return Look("unresolved", a, n, u, bound, step)
+    return Look("wrong", a, n, u, bound, step)
+
+
+def _name_by_bisection(entry, slope, flat, floor, direction, seen, context, table):
+    """Halve the set of elements, following what disagrees, down to single elements; name those that are wrong."""
+    before = slope.evaluations
+    h = seen.step if np.isfinite(seen.step) and seen.step > 0 else 1e-4
+    members = np.flatnonzero(direction)
+
+    def residual(low, high):
+        """(analytic less numerical slope along this part of the direction, what of it may be error)."""
+        part = np.zeros_like(direction)
+        part[members[low:high]] = direction[members[low:high]]
+        values, noise = slope.values_along(part, [h, -h, h / 2, -h / 2])
+        coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
+        n = (4 * fine - coarse) / 3
+        terms = flat[members[low:high]] * direction[members[low:high]]
+        error = 0.2 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
+        return float(terms.sum()) - n, error + context.rtol * abs(n)
+
+    heap = [(-abs(seen.a - seen.n), 0, len(members), seen.a - seen.n, seen.u)]
+    wrong, looked = [], 0
+    while heap and len(wrong) < NAMED and looked < 10 * NAMED:
+        _, low, high, r, error = heapq.heappop(heap)
+        if high - low == 1:
+            looked += 1
+            index = int(members[low])
+            row = slope.element(index, context.rtol)
+            n, u, step = (float(v) for v in row[:3])
+            a = float(flat[index])
+            off = abs(a - n) > context.rtol * max(abs(a), abs(n)) + 3 * u + floor[index]
+            bent = abs(row[4] - row[3]) > 0.5 * max(abs(row[3]), abs(row[4]))
+            if off and bent:
+                beyond = examine_element(slope, index, abs(float(np.ravel(slope.array)[index])))
+                if beyond.kind == KINK:
+                    low_, high_ = sorted((beyond.left, beyond.right))
+                    off = not low_ - 3 * beyond.error <= a <= high_ + 3 * beyond.error
+            if np.isfinite(u) and off:
+                wrong.append((index, n, u, step, float(row[3]), float(row[4])))
+            continue
+        middle = (low + high) // 2
+        r_left, error_left = residual(low, middle)
+        r_right, error_right = r - r_left, error + error_left
+        for part, part_error, ends in ((r_left, error_left, (low, middle)), (r_right, error_right, (middle, high))):
+            if abs(part) > 3 * part_error:
+                heapq.heappush(heap, (-abs(part), *ends, part, part_error))
+    entry.status = "FAIL"
+    spent = slope.evaluations - before
+    if not wrong:
+        if table.kink.any():
+            entry.status, entry.diagnosis = "UNRESOLVED", Text("kink unclear", count=int(table.kink.sum()))
+            return
+        entry.relative_error = abs(seen.a - seen.n) / max(abs(seen.a), abs(seen.n))
+        entry.worst_index = None
+        entry.diagnosis = Text("bisected nothing", analytic=number(seen.a), numeric=number(seen.n))
+        return
+    worst = max(wrong, key=lambda item: abs(flat[item[0]] - item[1]) / max(abs(flat[item[0]]), abs(item[1])))
+    _set_worst(entry, flat, *worst[:4])
+    entry.one_sided = worst[4:]
+    entry.wrong = [tuple(int(i) for i in np.unravel_index(item[0], entry.shape)) for item in wrong]
+    entry.bisection = spent
+    pairs = [[flat[i], n, u] for i, n, u, *_ in wrong]
+    entry.pairs = np.concatenate([entry.pairs, np.array(pairs)])
+    entry.wrong_flat = wrong
+    entry.diagnosis = diagnose(entry, table, wrong)

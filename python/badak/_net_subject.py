@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ._judge import judge, rounding_floor
-from ._slope import NetSlope
-from ._subjects import CHOSEN, has_form, near
+from ._judge import Context, judge
+from ._slope import FLOAT64_EPS, NetSlope
+from ._subjects import CHOSEN, Facts, has_form, near
 from .report import Entry
 
 CHOSEN_IN_C = 256  # elements looked at one by one in large arrays, where C runs for each evaluation
@@ -27,8 +27,16 @@ class NetSubject:
         # about a second for the whole check: some 30 evaluations an element, 4e9 multiply-adds a second
         self.most = int(np.clip(4e9 / (30 * (macs + 1) * (len(self.params) + 1)), CHOSEN, CHOSEN_IN_C))
 
-    def conduct(self):
-        return []
+    def start(self):
+        """Nothing to watch: the core changes nothing."""
+        self.findings = []
+
+    def close(self):
+        """Nothing to put back: the twin is ours."""
+
+    def numbers(self):
+        """Nothing that a factor could come from."""
+        return {}
 
     def go_to(self, point, rng):
         arrays = [self.x, *self.params.values()]
@@ -41,15 +49,22 @@ class NetSubject:
 
     def check(self, rtol, rng, point):
         replay = self.core.rng  # every evaluation draws what the analytic gradient drew
-        *_, dx = self.core.gradient(self.x, self.t, True, True)
+        loss, *_, dx = self.core.gradient(self.x, self.t, True, True)
         analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
-        floor = rounding_floor([dx, *analytic.values()])
+        self.names, self.arguments, self.y = ["x", "t"], [self.x, self.t], np.asarray(loss)
+        context = Context(rtol, rng, self.most, 8 * FLOAT64_EPS * (1 + abs(float(loss))))
+        context.size, context.widths = abs(float(loss)), 4.0
+        context.largest = max(float(np.abs(g).max(initial=0)) for g in [dx, *analytic.values()])
         for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
             last = which == len(self.params)
             gradient = dx if last else analytic[name]
             entry = Entry(name, array.shape, self.net.dtype)
-            entry.point = point
+            entry.point, entry.context = point, Facts(self)
+            entry.values = array.copy() if array.size <= 4096 else None
             if has_form(entry, gradient, array) and array.size:
                 slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
-                judge(entry, slope, gradient, self.most, rtol, rng, floor)
+                context.name = name
+                # each element sums terms as large as the largest gradients, in an order of its own
+                context.floor = 4 * FLOAT64_EPS * np.maximum(np.abs(gradient), np.abs(gradient).max(initial=0))
+                judge(entry, slope, gradient, context)
             yield entry

@@ -5,10 +5,15 @@ import numpy as np
 from . import _core
 
 FLOAT64_EPS = 2.0**-52
+KINK, JUMP = 1, 2  # of the kinds that the ladder tells
+COARSEST = 2.0**-9  # for nets: within one branch the loss is very smooth, and near steps cross few kinks
 
 
 class Slope:
     """Numerical derivatives of one scalar function along elements and directions of one array.
+
+    Each is a row (value, uncertainty, step, left, right, bend, kind), as of ``_core.derivative``. At a kink (kind 1) or
+    a jump (2) the uncertainty is infinite: no number is the slope there; left and right are the slopes to either side.
 
     ``sample()`` must return (value, noise): the function with the array as it is now, less its value at rest, and a
     bound on the rounding in that.
@@ -19,8 +24,22 @@ class Slope:
         self.sample = sample
         self.evaluations = 0
 
-    def element(self, index, rtol):
-        """(value, uncertainty, step, left, right) for element `index` of the flat array."""
+    def element(self, index, rtol, coarsest=0.0):
+        """The row of element `index` of the flat array."""
+        return self._at_element(index, _core.derivative, rtol, coarsest)
+
+    def one_sided(self, index, rtol=1e-6):
+        """(left, its uncertainty, right, its uncertainty, kind): slopes to either side, each extrapolated to h = 0."""
+        return self._sides(self._at_element(index, _core.one_sided, rtol, 0.0, False))
+
+    def along(self, direction, rtol, coarsest=0.0):
+        """The row of a direction, of the size of the flat array."""
+        return self._along(direction, _core.derivative, rtol, coarsest)
+
+    def one_sided_along(self, direction, rtol=1e-6):
+        return self._sides(self._along(direction, _core.one_sided, rtol, 0.0, False))
+
+    def _at_element(self, index, ladder, rtol, coarsest, as_row=True):
         flat = self.array.reshape(-1)
         kept = flat[index]
 
@@ -30,12 +49,11 @@ class Slope:
             return value, float(flat[index] - kept), noise
 
         try:
-            return self._run(probe, abs(float(kept)), rtol)
+            return self._run(ladder, probe, abs(float(kept)), rtol, coarsest, as_row)
         finally:
             flat[index] = kept
 
-    def along(self, direction, rtol):
-        """The same along a direction, of the size of the flat array."""
+    def _along(self, direction, ladder, rtol, coarsest, as_row=True):
         flat = self.array.reshape(-1)
         kept = flat.copy()
 
@@ -45,18 +63,21 @@ class Slope:
             return value, h, noise
 
         try:
-            return self._run(probe, float(np.abs(kept).max(initial=0)), rtol)
+            return self._run(ladder, probe, float(np.abs(kept).max(initial=0)), rtol, coarsest, as_row)
         finally:
             flat[:] = kept
 
-    def _run(self, probe, scale, rtol):
-        value, uncertainty, step, evaluations, left, right, *_ = _core.derivative(probe, scale, rtol)
-        self.evaluations += evaluations
-        return value, uncertainty, step, left, right
+    def _run(self, ladder, probe, size, rtol, coarsest, as_row):
+        found = ladder(probe, size, rtol, coarsest)
+        self.evaluations += found[3]
+        return tuple(rows_of(np.array(found, dtype=float)[None])[0]) if as_row else found
 
-    def elements(self, indices, rtol):
-        """(k, 5) array of value, uncertainty, step, left and right slope for several elements."""
-        return np.array([self.element(i, rtol) for i in indices]).reshape(-1, 5)
+    def _sides(self, found):
+        return found[4], found[10], found[5], found[11], found[9]
+
+    def elements(self, indices, rtol, coarsest=0.0):
+        """The rows of several elements, (k, 7)."""
+        return np.array([self.element(i, rtol, coarsest) for i in indices]).reshape(-1, 7)
 
     def values(self, index, steps):
         """(the function with element `index` moved by each of `steps`, a bound on the rounding in it)."""
@@ -73,33 +94,72 @@ class Slope:
         values, noise = np.array(samples).T
         return values, float(noise[1:].max())
 
+    def values_along(self, direction, steps):
+        """The same along a direction, of the size of the flat array."""
+        kept = self.array.copy()
+        samples = []
+        try:
+            for h in steps:
+                self.array[...] = kept + h * direction.reshape(kept.shape)
+                samples.append(self.sample())
+        finally:
+            self.array[...] = kept
+        self.evaluations += len(samples)
+        values, noise = np.array(samples).T
+        return values, float(noise.max())
+
+
+def rows_of(found):
+    """Results of the ladder, (k, 12), as rows (k, 7)."""
+    rows = found[:, [0, 1, 2, 4, 5, 8, 9]]
+    rows[(rows[:, 6] == KINK) | (rows[:, 6] == JUMP), 1] = np.inf
+    return rows
+
 
 class NetSlope:
-    """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input."""
+    """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input.
+
+    C compares the branches that every ReLU and max pool takes: a kink (kind 1) is known there, not guessed.
+    """
 
     def __init__(self, core, which, array, x, t, replay):
         self.core, self.which, self.array, self.x, self.t = core, which, array, x, t
         self.replay = replay  # state of the generator, for layers that draw
         self.evaluations = 0
 
-    def _derivatives(self, directions, rtol):
+    def _derivatives(self, directions, rtol, coarsest, both_sides=False):
         self.core.rng = self.replay
-        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0)
+        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0, coarsest, both_sides)
         self.evaluations += int(found[:, 3].sum())
-        return found[:, [0, 1, 2, 4, 5]]
+        return found
 
-    def elements(self, indices, rtol):
-        return self._derivatives(np.asarray(indices, dtype=np.int64), rtol)
+    def elements(self, indices, rtol, coarsest=COARSEST):
+        return rows_of(self._derivatives(np.asarray(indices, dtype=np.int64), rtol, coarsest))
 
-    def element(self, index, rtol):
-        return tuple(self.elements([index], rtol)[0])
+    def element(self, index, rtol, coarsest=COARSEST):
+        return tuple(self.elements([index], rtol, coarsest)[0])
 
-    def along(self, direction, rtol):
-        return tuple(self._derivatives(np.ascontiguousarray(direction[None]), rtol)[0])
+    def along(self, direction, rtol, coarsest=COARSEST):
+        return tuple(rows_of(self._derivatives(np.ascontiguousarray(direction[None]), rtol, coarsest))[0])
+
+    def one_sided(self, index, rtol=1e-6):
+        found = self._derivatives(np.array([index], dtype=np.int64), rtol, COARSEST, True)
+        return tuple(found[0, [4, 10, 5, 11, 9]])
+
+    def one_sided_along(self, direction, rtol=1e-6):
+        found = self._derivatives(np.ascontiguousarray(direction[None]), rtol, COARSEST, True)
+        return tuple(found[0, [4, 10, 5, 11, 9]])
 
     def values(self, index, steps):
+        """(the loss after each step, less the loss at rest; a bound on the rounding in that)."""
+        return self._values(np.array([index], dtype=np.int64), steps)
+
+    def values_along(self, direction, steps):
+        return self._values(np.ascontiguousarray(direction[None]), steps)
+
+    def _values(self, directions, steps):
         self.evaluations += len(steps)
-        where = np.array([index], dtype=np.int64)
         self.core.rng = self.replay
-        losses = self.core.losses_along(self.which, where, np.asarray(steps, dtype=float), self.x, self.t)
-        return losses, 64 * FLOAT64_EPS * (1 + float(np.abs(losses[0])))
+        steps = np.asarray(steps, dtype=float)
+        losses, noise = self.core.losses_along(self.which, directions, steps, self.x, self.t).T
+        return losses, float(noise.max(initial=0))

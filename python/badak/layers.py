@@ -21,6 +21,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "IdentityWithLoss",
+    "Layer",
     "LeakyRelu",
     "MulLayer",
     "Pooling",
@@ -69,6 +70,60 @@ class Gradient:
 
 
 class Layer:
+    """What all layers share, and the base of your own: write ``forward(x)`` and ``backward(dout)``.
+
+    ``backward`` returns the gradient with respect to x and puts those of the parameters into ``grads``. An instance
+    works alone, under ``gradcheck`` and inside a ``Net``, which trains its parameters. There x and dout are read-only;
+    a ``forward(x, train_flg)`` is told whether the net trains.
+
+    Attributes
+    ----------
+    params, grads : dict
+        Arrays by name: float32 or float64 parameters, and the gradients that ``backward`` computed. The arrays of
+        ``params`` stay the layer's own: a Net changes them in place. Weight decay counts those of two or more axes.
+
+    Examples
+    --------
+    >>> class Swish(bd.Layer):                                # x * sigmoid(beta * x), with a beta to be learned
+    ...     def __init__(self, beta=1.0):
+    ...         self.params["beta"] = np.array([beta])
+    ...     def forward(self, x):
+    ...         self.x, self.y = x, bd.sigmoid(self.params["beta"] * x)
+    ...         return x * self.y
+    ...     def backward(self, dout):
+    ...         slope = self.x * self.y * (1 - self.y)
+    ...         self.grads["beta"] = np.array([(dout * slope * self.x).sum()])
+    ...         return dout * (self.y + self.params["beta"] * slope)
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Layer:
+            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu, or derive yours")
+        layer = super().__new__(cls)
+        layer.params, layer.grads = {}, {}  # here, so that a layer of yours need not call __init__
+        return layer
+
+    def forward(self, x):
+        """The output for x."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+
+    def backward(self, dout):
+        """The gradient with respect to x, for the gradient `dout` of the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(dout)")
+
+    def config(self):
+        """dict: what to call the class with to make such a layer anew, in JSON's types; ``Net.save`` notes it."""
+        return {}
+
+    def __call__(self, x):
+        """The same as ``forward``."""
+        return self.forward(x)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{n}{np.shape(a)}' for n, a in self.params.items())})"
+
+
+class CoreLayer(Layer):
     """A layer of the C core. Its descriptor there says what it takes; ``kind`` is its name.
 
     Attributes
@@ -82,9 +137,10 @@ class Layer:
     kind = None
     _spelled = {}  # noqa: RUF012  # options of the descriptor that go by another name here
 
+    def __new__(cls, *args, **kwargs):
+        return object.__new__(cls)
+
     def __init__(self, params=None, layers=(), **hyper):
-        if self.kind is None:
-            raise TypeError("Layer is what all layers share: use one of them, such as Affine or Relu")
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
@@ -104,15 +160,7 @@ class Layer:
             hyper = hyper | self._sizes(**params)
         order = _KINDS[self.kind]["hyper"]
         ready = all(default is not None or hyper.get(name) is not None for name, default in order)
-        core = (
-            _core.Layer(
-                self.kind,
-                tuple(hyper[name] for name, _ in order),
-                tuple(layer.core for layer in self._layers),
-            )
-            if ready
-            else None
-        )
+        core = _core.Layer(self.kind, tuple(hyper[name] for name, _ in order)) if ready else None
         self._params = params
         self._core = core
 
@@ -132,12 +180,17 @@ class Layer:
 
     @property
     def core(self):
-        """The layer of the C core that does the work."""
+        """The layer of the C core that does the work, without those inside it."""
         if self._core is None:
             raise RuntimeError(f"{self!r} is not complete: {self._missing}")
         return self._core
 
     _missing = "a hyper-parameter has no value"
+
+    @classmethod
+    def _from_hyper(cls, hyper):
+        """A layer without arrays from the options of the descriptor, as a file has them."""
+        return cls(**hyper)
 
     def _arrays(self):
         if any(array is None for array in self._params.values()):
@@ -168,10 +221,6 @@ class Layer:
         (dx,), grads = self.core.backward(self._saved, dout, self._arrays())
         self._grads = dict(zip(self._params, grads, strict=True))
         return dx
-
-    def __call__(self, x):
-        """The same as ``forward``."""
-        return self.forward(x)
 
     @property
     def x(self):
@@ -231,7 +280,7 @@ class AddLayer:
         return dout * 1, dout * 1
 
 
-class Relu(Layer):
+class Relu(CoreLayer):
     """out = x where x > 0, else 0 (book: section 5.5.1).
 
     The slope at exactly 0 is 0 here, as in the book. A NaN passes.
@@ -252,7 +301,7 @@ class Relu(Layer):
         return None if self._saved is None else self._saved.inputs[0] <= 0
 
 
-class Sigmoid(Layer):
+class Sigmoid(CoreLayer):
     """out = 1 / (1 + exp(-x)) (book: section 5.5.2), without overflow for any x."""
 
     kind = "Sigmoid"
@@ -261,7 +310,7 @@ class Sigmoid(Layer):
         super().__init__()
 
 
-class Tanh(Layer):
+class Tanh(CoreLayer):
     """out = tanh(x) (book: section 6.2.2 uses it)."""
 
     kind = "Tanh"
@@ -270,7 +319,7 @@ class Tanh(Layer):
         super().__init__()
 
 
-class Affine(Layer):
+class Affine(CoreLayer):
     """out = x @ W + b (book: section 5.6).
 
     Parameters
@@ -317,7 +366,7 @@ class Affine(Layer):
         return {"units": W.shape[1]}
 
 
-class Convolution(Layer):
+class Convolution(CoreLayer):
     """Filters slid over images (book: section 7.4).
 
     Parameters
@@ -380,12 +429,17 @@ class Convolution(Layer):
     def pad(self):
         return self._hyper["pad"]
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        hyper = dict(hyper)
+        return cls(size=(hyper.pop("height"), hyper.pop("width")), **hyper)
+
     def _sizes(self, W, b):
         _check_weight_and_bias(W, b, "(filters, channels, height, width)", units_axis=0)
         return {"filters": W.shape[0], "height": W.shape[2], "width": W.shape[3]}
 
 
-class Pooling(Layer):
+class Pooling(CoreLayer):
     """The largest number, or the mean, of each window (book: section 7.3).
 
     Parameters
@@ -409,8 +463,12 @@ class Pooling(Layer):
     def __init__(self, pool_h, pool_w, stride=2, pad=0, *, mean=False):
         super().__init__(pool_h=pool_h, pool_w=pool_w, stride=stride, pad=pad, mean=int(_checked_bool(mean, "mean")))
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        return cls(**hyper | {"mean": bool(hyper["mean"])})
 
-class BatchNormalization(Layer):
+
+class BatchNormalization(CoreLayer):
     """out = gamma * (x - mean) / sqrt(var + eps) + beta, over the batch (book: section 6.3).
 
     Parameters
@@ -458,6 +516,11 @@ class BatchNormalization(Layer):
         self.running_var = running_var
         super().__init__({"gamma": gamma, "beta": beta}, momentum=momentum, eps=eps, per_channel=int(axis == "channel"))
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        hyper = dict(hyper)
+        return cls(axis="channel" if hyper.pop("per_channel") else "feature", **hyper)
+
     def _sizes(self, gamma, beta):
         for name, array in (("gamma", gamma), ("beta", beta)):
             if _is_number(array):
@@ -483,7 +546,7 @@ class BatchNormalization(Layer):
         return out
 
 
-class Dropout(Layer):
+class Dropout(CoreLayer):
     """Each number is kept, or made 0 by chance (book: section 6.4.3).
 
     Parameters
@@ -506,6 +569,10 @@ class Dropout(Layer):
         super().__init__(dropout_ratio=dropout_ratio, inverted=int(_checked_bool(inverted, "inverted")))
         self.mask = None
 
+    @classmethod
+    def _from_hyper(cls, hyper):
+        return cls(**hyper | {"inverted": bool(hyper["inverted"])})
+
     @property
     def dropout_ratio(self):
         return self._hyper["dropout_ratio"]
@@ -520,7 +587,7 @@ class Dropout(Layer):
         return out
 
 
-class LeakyRelu(Layer):
+class LeakyRelu(CoreLayer):
     """out = x where x > 0, else slope * x.
 
     Parameters
@@ -534,7 +601,7 @@ class LeakyRelu(Layer):
         super().__init__(slope=slope)
 
 
-class Softmax(Layer):
+class Softmax(CoreLayer):
     """exp(x) / sum(exp(x)) over the last axis (book: section 3.5). Before a loss, use ``SoftmaxWithLoss``."""
 
     kind = "Softmax"
@@ -543,7 +610,7 @@ class Softmax(Layer):
         super().__init__()
 
 
-class Flatten(Layer):
+class Flatten(CoreLayer):
     """Each sample as one row, in c, h, w order. ``Affine`` does so by itself."""
 
     kind = "Flatten"
@@ -552,7 +619,7 @@ class Flatten(Layer):
         super().__init__()
 
 
-class Residual(Layer):
+class Residual(CoreLayer):
     """out = x + branch(x), the branch being the given layers one after the other (book: section 8.2.4).
 
     Parameters
@@ -568,8 +635,7 @@ class Residual(Layer):
         if not layers:
             raise ValueError("Residual needs at least one layer in its branch")
         for layer in layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Residual takes badak layers, got {type(layer).__name__}")
+            check_layer(layer, "Residual takes badak layers")
             if isinstance(layer, LossLayer):
                 raise ValueError(f"{type(layer).__name__} is a loss layer: it cannot be inside a branch")
         if len({id(layer) for layer in layers}) < len(layers):
@@ -581,8 +647,11 @@ class Residual(Layer):
         """tuple: the layers of the branch."""
         return self._layers
 
+    def _with_layers(self, layers):
+        return Residual(layers)
+
     def forward(self, x):
-        before = [(layer, layer._saved) for layer in self._inside()]
+        before = [(layer, layer._saved) for layer in self._inside() if isinstance(layer, CoreLayer)]
         try:
             return self._forward_through_branch(x)
         except BaseException:  # what the branch remembers must belong to the same forward as before
@@ -612,7 +681,7 @@ class Residual(Layer):
         return f"Residual({list(self._layers)})"
 
 
-class LossLayer(Layer):
+class LossLayer(CoreLayer):
     """The last layer: ``forward(x, t)`` gives one number, ``backward()`` begins the way back.
 
     Attributes
@@ -718,6 +787,13 @@ class IdentityWithLoss(LossLayer):
     def y(self):
         """(N, ...) array or None: the scores themselves."""
         return self.x
+
+
+def check_layer(layer, what):
+    """Raise TypeError unless it is an object with ``forward`` and ``backward``; ``what`` begins the message."""
+    if isinstance(layer, type) or not all(callable(getattr(layer, name, None)) for name in ("forward", "backward")):
+        got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
+        raise TypeError(f"{what}, got {got} (a layer of yours has forward(x) and backward(dout))")
 
 
 def _check_real(number, name):

@@ -1,36 +1,39 @@
 """``Net``: a network that is compiled once and then runs, forward, backward and update, in single C calls."""
 
-import operator
+import math
 import os
-import time
 from collections.abc import Mapping
 
 import numpy as np
 
 from . import _core
-from .layers import _KINDS, Layer, LossLayer
-from .optimizer import Adam, Optimizer
-from .progress import Progress
-
-SLICE_SECONDS = 0.05  # how long C trains before Python looks for Ctrl-C and at the clock
+from ._arguments import checked_flag, checked_seed, checked_shape, checked_step
+from ._python_layer import Adapter, float64_copy
+from .fit import Fit
+from .functions import sigmoid, softmax
+from .layers import _KINDS, CoreLayer, Layer, LossLayer, check_layer
+from .optimizer import Optimizer
+from .summary import html, text
 
 
 class Arrays(Mapping):
     """Named arrays of a net, in order: views of its own memory.
 
     ``net.params["W1"]`` is the view, so writing into it changes the net; ``net.params["W1"] = a`` copies a into it.
+    The parameters of a Python layer are the layer's own arrays.
     """
 
-    def __init__(self, pairs):
+    def __init__(self, pairs, own=None):
         self._views = dict(pairs)
+        self._own = own or {}  # name -> function that gives a Python layer's array
 
     def __getitem__(self, name):
-        return self._views[name]
+        return self._own[name]() if name in self._own else self._views[name]
 
     def __setitem__(self, name, value):
         if name not in self._views:
             raise KeyError(f"{name!r}: this net has {', '.join(self._views) or 'none'}")
-        view = self._views[name]
+        view = self[name]
         if value is view:  # params[name] -= step ends here
             return
         if np.any(getattr(value, "mask", False)):
@@ -49,94 +52,7 @@ class Arrays(Mapping):
         return len(self._views)
 
     def __repr__(self):
-        return "{" + ", ".join(f"{n!r}: {a.dtype}{a.shape}" for n, a in self._views.items()) + "}"
-
-
-class History:
-    """What a ``fit`` saw, an entry per epoch.
-
-    Attributes
-    ----------
-    epoch : list of int
-        Counted from 1.
-    loss, accuracy : list of float
-        Means over the epoch's samples, each as it was when it was trained on. Accuracy stays empty without classes.
-    val_loss, val_accuracy : list of float
-        On the validation data after the epoch; empty without.
-    step_loss : list of float
-        The loss of every batch.
-    """
-
-    def __init__(self):
-        self.epoch = []
-        self.loss = []
-        self.accuracy = []
-        self.val_loss = []
-        self.val_accuracy = []
-        self.step_loss = []
-
-    def plot(self, axes=None):
-        """Draw loss and accuracy over the epochs. Needs matplotlib.
-
-        Returns
-        -------
-        matplotlib Axes
-            One, or two where there is accuracy.
-        """
-        from ._draw import history
-
-        return history(self, axes)
-
-    def __repr__(self):
-        if not self.epoch:
-            return "History(no epoch finished)"
-        last = [
-            f"{name} {values[-1]:.4f}"
-            for name in ("loss", "accuracy", "val_loss", "val_accuracy")
-            if (values := getattr(self, name))
-        ]
-        return f"History({self.epoch[-1]} epochs: {', '.join(last)})"
-
-
-class SafeState:
-    """A copy of all that training changes, from when it was finite; what ``fit`` goes back to if it explodes."""
-
-    SHARE = 0.01  # of the time may go into copying
-
-    def __init__(self, core):
-        self._core = core
-        self._copies = None
-        self._next = 0.0
-
-    def _arrays(self):
-        return [array for part in ("params", "state0", "state1", "buffers") for _, array in self._core.arrays(part)]
-
-    def keep(self):
-        """Copy the state, unless the last copy is recent for what it cost."""
-        began = time.perf_counter()
-        if began >= self._next:
-            self._updates, self._copies = self._core.updates, [array.copy() for array in self._arrays()]
-            ended = time.perf_counter()
-            self._next = ended + (ended - began) / self.SHARE
-
-    def restore(self):
-        """Go back to the copy, unless the parameters are finite: then they are those before the failing step."""
-        if not self._core.finite:
-            for array, before in zip(self._arrays(), self._copies, strict=True):
-                array[...] = before
-            self._core.updates = self._updates
-
-
-class Event:
-    """What a callback of ``fit`` is told after each epoch: ``epoch``, ``epochs`` and the ``history`` so far."""
-
-    def __init__(self, epoch, epochs, history):
-        self.epoch = epoch
-        self.epochs = epochs
-        self.history = history
-
-    def __repr__(self):
-        return f"Event(epoch={self.epoch}, epochs={self.epochs}, {self.history!r})"
+        return "{" + ", ".join(f"{n!r}: {a.dtype}{a.shape}" for n, a in self.items()) + "}"
 
 
 class Net:
@@ -172,23 +88,32 @@ class Net:
     def __init__(self, layers, *, loss, input_shape, dtype="float32", seed=None):
         self._layers = _checked_layers(layers)
         self._loss_layer = _checked_loss(loss)
-        self.input_shape = _checked_shape(input_shape)
-        self.seed = int.from_bytes(os.urandom(8), "little") if seed is None else _checked_seed(seed)
-        self._core = self._compile(dtype)
+        self.input_shape = checked_shape(input_shape)
+        self.seed = int.from_bytes(os.urandom(8), "little") if seed is None else checked_seed(seed)
+        self._core, adapters = self._compile(self._layers, dtype)
         self.dtype = np.dtype(dtype)
-        self.params = Arrays(self._core.arrays("params"))
+        self.params = Arrays(self._core.arrays("params"), {n: own for a in adapters for n, own in a.own_arrays()})
         self.grads = Arrays(self._core.arrays("grads"))
         self.buffers = Arrays(self._core.arrays("buffers"))
         self.optimizer = None
         self._given_arrays_in()
 
-    def _compile(self, dtype):
-        specs = tuple(layer.core for layer in self._layers)
-        return _core.Net(specs, self._loss_layer.core, self.input_shape, dtype, self.seed)
+    def _compile(self, layers, dtype, own=True):
+        """(the net in C, the adapters of its Python layers). `own`: these keep their own parameters."""
+        specs, adapters = specs_of(layers)
+        core = _core.Net(specs, self._loss_layer.core, self.input_shape, dtype, self.seed)
+        steps = core.steps() if adapters else ()
+        for adapter, at in adapters:
+            adapter.attach(core, steps[at]["first_param"], own)
+        return core, [adapter for adapter, _ in adapters]
 
     def _given_arrays_in(self):
         names = iter(self.params)
-        for layer in _with_children(self._layers):
+        for layer in with_children(self._layers):
+            if not isinstance(layer, CoreLayer):
+                for _ in Adapter(layer).names:
+                    next(names)
+                continue
             for array in layer.params.values():
                 name = next(names)
                 if array is not None:
@@ -199,8 +124,33 @@ class Net:
     # -- using it -----------------------------------------------------------------------------
 
     def predict(self, x):
-        """Scores of the last layer, (N, ...), a new array, for x of any batch size N."""
+        """Scores of the last layer, (N, ...), a new array, for x of any batch size N: computed in chunks."""
         return self._core.predict(x)
+
+    def predict_proba(self, x):
+        """Probabilities of the classes, shaped like the scores: their softmax or sigmoid, as the loss has it.
+
+        Raises
+        ------
+        TypeError
+            For a net that does not classify.
+        """
+        self._need_classes("predict_proba", "predict(x)")
+        return softmax(self.predict(x)) if self._one_class_each else sigmoid(self.predict(x))
+
+    def classify(self, x):
+        """The label (N,) with the largest score; with ``SigmoidWithLoss`` 0 or 1 a column, (N, C), or (N,) of one.
+
+        Raises
+        ------
+        TypeError
+            For a net that does not classify.
+        """
+        self._need_classes("classify", "predict(x)")
+        scores = self.predict(x)
+        if self._one_class_each:
+            return scores.reshape(len(scores), math.prod(scores.shape[1:])).argmax(axis=1)
+        return ((scores[:, 0] if scores.shape[1:] == (1,) else scores) > 0).astype(np.int64)
 
     def loss(self, x, t, train=False):
         """The mean loss over the samples.
@@ -212,7 +162,7 @@ class Net:
         train : bool
             Run as in training, for layers that then differ.
         """
-        return self._core.evaluate(x, t, _checked_flag(train, "train"))[0]
+        return self._core.evaluate(x, t, checked_flag(train, "train"))[0]
 
     def accuracy(self, x, t):
         """The share of samples whose largest score is their label's; every sample counts.
@@ -222,8 +172,7 @@ class Net:
         TypeError
             For a net that does not classify.
         """
-        if not self._classifies:
-            raise TypeError(f"accuracy needs classes, but the loss is {self._loss_layer!r}: use loss(x, t)")
+        self._need_classes("accuracy", "loss(x, t)")
         x = np.asanyarray(x)
         return self._core.evaluate(x, t, False)[1] / len(x)
 
@@ -232,7 +181,7 @@ class Net:
 
         A ``Residual`` counts as one layer.
         """
-        if not _checked_flag(keep, "keep"):
+        if not checked_flag(keep, "keep"):
             return self.predict(x)
         x = np.asanyarray(x)
         self._core.predict(x)  # refuses what cannot be x
@@ -245,10 +194,17 @@ class Net:
         return outputs
 
     def _forward_one(self, layer, x, arrays, buffers):
+        if not isinstance(layer, CoreLayer):
+            adapter = Adapter(layer)
+            for _ in adapter.names:
+                next(arrays)
+            x = x.copy()
+            x.flags.writeable = False
+            return np.array(adapter.call(layer, x, False), dtype=self.dtype, order="C")
         inputs = (x,)
-        if layer.core.children:
+        if layer._layers:
             branch = x
-            for child in layer.layers:
+            for child in layer._layers:
                 branch = self._forward_one(child, branch, arrays, buffers)
             inputs = (x, branch)
         kind = _KINDS[layer.kind]
@@ -269,7 +225,7 @@ class Net:
         Much slower than ``gradient``: two forward passes for each number. ``badak.gradcheck`` compares the two and
         knows how far the difference may be trusted.
         """
-        h = _checked_step(h)
+        h = checked_step(h)
         twin = self._float64_twin()
         gradient = {}
         for i, (name, array) in enumerate(self.params.items()):
@@ -279,9 +235,9 @@ class Net:
         return gradient
 
     def _float64_twin(self):
-        """A C net like this one, with the same parameters, in float64."""
-        twin = self._compile("float64")
-        for (_, mine), (_, its) in zip(self._core.arrays("params"), twin.arrays("params"), strict=True):
+        """A C net like this one, with the same parameters, in float64; its Python layers are float64 copies."""
+        twin, _ = self._compile(_in_float64(self._layers), "float64", own=False)
+        for (_, its), mine in zip(twin.arrays("params"), self.params.values(), strict=True):
             its[...] = mine
         for (_, mine), (_, its) in zip(self._core.arrays("buffers"), twin.arrays("buffers"), strict=True):
             its[...] = mine
@@ -305,15 +261,12 @@ class Net:
         Raises
         ------
         FloatingPointError
-            The loss is not finite; the parameters are as they were.
+            The loss, the gradient or the updated parameters would not be finite; the net is as it was.
         """
         if optimizer is not self.optimizer and isinstance(optimizer, Optimizer):
             x, t = self._core.prepare(x, t, False)  # nothing is bound for a batch that cannot be used
         optimizer = self._bound(optimizer)
-        try:
-            return self._core.train(x, t, optimizer.kind, optimizer.hyper)[0]
-        finally:  # also if memory ran out after the step
-            optimizer.iter = self._core.updates
+        return self._core.train(x, t, optimizer.kind, optimizer.hyper)[0]
 
     def fit(
         self,
@@ -326,6 +279,8 @@ class Net:
         validation=None,
         shuffle=True,
         seed=None,
+        weight_decay=0,
+        schedule=None,
         progress=True,
         callbacks=(),
     ):
@@ -334,106 +289,55 @@ class Net:
         Parameters
         ----------
         x, t : arrays
-            Samples and targets. NaN and infinity are refused.
+            Samples and targets. NaN and infinity are refused. A C-contiguous x of the net's dtype is used where it
+            lies, a ``np.memmap`` too; of another form, a memmap is read and converted block by block, all else once.
         epochs : int
             How often every sample is seen.
         batch_size : int
         optimizer : Optimizer or None
-            None: the bound one, or ``Adam()``.
+            None: the bound one, which goes on where it was, or ``Adam()``.
         validation : (x, t) or None
             Measured after each epoch.
         shuffle : bool
             A new order for each epoch, from the net's generator.
         seed : int or None
             Set that generator first.
+        weight_decay : float
+            lambda: adds lambda / 2 * sum(W**2) to the loss and lambda * W to the gradient of each weight, not of biases
+            (book: section 6.4.2). The losses in the history include it; ``loss(x, t)`` does not.
+        schedule : callable or None
+            ``schedule(step) -> factor`` of the learning rate at update number `step`: ``StepDecay``, ``CosineDecay``,
+            ``WarmUp`` or your own. The optimiser's ``lr`` stays as it is.
         progress : bool
             Show a line (in a terminal or notebook) while it runs.
         callbacks : iterable of callables
-            ``callback(net, event)`` after each epoch; what they raise ends the training and passes.
+            ``callback(net, event)`` after each epoch, such as ``EarlyStopping(patience=3)``; ``event.stop = True`` ends
+            the training; what they raise passes.
 
         Returns
         -------
         History
+
+        Raises
+        ------
+        FloatingPointError
+            A loss, gradient or update was not finite. The net is as before that step.
         """
-        epochs = _checked_count(epochs, "epochs", least=0)
-        batch_size = _checked_count(batch_size, "batch_size", least=1)
-        callbacks = _checked_callbacks(callbacks)
-        shuffle = _checked_flag(shuffle, "shuffle")
-        progress = _checked_flag(progress, "progress")
-        x, t = self._core.prepare(x, t, True)
-        if validation is not None:
-            validation = self._checked_validation(validation)
-        if seed is not None:
-            seed = _checked_seed(seed)
-        optimizer = self._bound(optimizer, default=Adam)
-        _core.check_optimizer(optimizer.kind, optimizer.hyper)
-        if seed is not None:
-            self._core.rng = (seed, 0)
-
-        history, safe = History(), SafeState(self._core)
-        show = Progress(epochs, len(x), self._classifies) if progress else None
-        try:
-            for epoch in range(1, epochs + 1):
-                order = self._core.shuffled(len(x)) if shuffle else np.arange(len(x), dtype=np.int64)
-                self._run_epoch(x, t, order, batch_size, optimizer, history, epoch, show, safe)
-                if validation is not None:
-                    self._validate(*validation, history)
-                if show:
-                    show.epoch_done(history)
-                for callback in callbacks:
-                    callback(self, Event(epoch, epochs, history))
-        finally:
-            if show:
-                show.close()
-        return history
-
-    def _run_epoch(self, x, t, order, batch_size, optimizer, history, epoch, show, safe):
-        total = len(order)
-        losses = np.empty(-(-total // batch_size))
-        at = hits = 0
-        while at < total:
-            safe.keep()
-            try:
-                at, hit = self._core.fit_slice(
-                    x, t, order, at, batch_size, optimizer.kind, optimizer.hyper, SLICE_SECONDS, losses
-                )
-                if not self._core.finite:
-                    raise FloatingPointError(
-                        f"batch {-(-at // batch_size)} of the epoch: the parameters became infinite"
-                    )
-            except FloatingPointError as error:
-                safe.restore()
-                raise FloatingPointError(
-                    f"epoch {epoch}, {error} with {optimizer!r}: a smaller learning rate usually helps. "
-                    f"The parameters are finite again: those after {self._core.updates} updates"
-                ) from None
-            finally:
-                optimizer.iter = self._core.updates
-            hits += hit
-            if show:
-                steps = -(-at // batch_size)
-                show.update(epoch, at, losses[:steps].mean(), hits / at)
-        sizes = np.full(len(losses), batch_size)
-        sizes[-1] = total - batch_size * (len(losses) - 1)
-        history.epoch.append(epoch)
-        history.loss.append(float(losses @ sizes / total))
-        history.step_loss.extend(losses.tolist())
-        if self._classifies:
-            history.accuracy.append(hits / total)
-
-    def _validate(self, x, t, history):
-        loss, hits = self._core.evaluate(x, t, False)
-        history.val_loss.append(loss)
-        if self._classifies:
-            history.val_accuracy.append(hits / len(x))
-
-    def _checked_validation(self, validation):
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise TypeError("validation must be a pair (x, t)")
-        try:
-            return self._core.prepare(*validation, True)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation: {error}") from None
+        return Fit(
+            self,
+            x,
+            t,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            validation=validation,
+            shuffle=shuffle,
+            seed=seed,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            progress=progress,
+            callbacks=callbacks,
+        ).run()
 
     def _bound(self, optimizer, default=None):
         """The optimiser to use, its state in this net's memory."""
@@ -445,21 +349,80 @@ class Net:
             what = "None, and none is bound yet" if optimizer is None else type(optimizer).__name__
             raise TypeError(f"optimizer must be one of badak's, such as Adam(lr=1e-3), got {what}")
         if optimizer is self.optimizer:
-            if optimizer.iter != self._core.updates:  # it was stepped by hand
-                self._core.updates = optimizer.iter
             return optimizer
         _core.check_optimizer(optimizer.kind, optimizer.hyper)
         if any(optimizer.state.values()):
             raise ValueError(f"this {optimizer!r} holds the state of other parameters: make a new one for this net")
-        if self.optimizer is not None:  # the one before keeps copies of what it had
-            for name, arrays in self.optimizer.state.items():
-                setattr(self.optimizer, name, {key: array.copy() for key, array in arrays.items()})
+        if self.optimizer is not None:
+            self.optimizer._leave()
         self._core.bind(optimizer.kind)
-        for i, name in enumerate(optimizer.state):
-            setattr(optimizer, name, dict(self._core.arrays(f"state{i}")))
-        optimizer.iter = 0
+        optimizer._bind(self._core)
         self.optimizer = optimizer
         return optimizer
+
+    # -- keeping it ---------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the net to a file: parameters, buffers, optimiser and generator, to be trained on as if never stopped.
+
+        The format is safetensors, which other programs read too. The file appears whole or not at all: an old one is
+        replaced only by a complete new one.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+
+        Raises
+        ------
+        OSError
+            It cannot be written; what was there before is untouched.
+        """
+        from .checkpoint import save
+
+        save(self, path)
+
+    def __getstate__(self):
+        """For pickle and deepcopy: all that ``save`` keeps, and the layers themselves."""
+        optimizer, bare = self.optimizer, None
+        self._core.hold()  # not between two halves of a step
+        try:
+            if optimizer is not None:
+                bare = optimizer.__getstate__() | dict.fromkeys(optimizer.state)
+            return {
+                "arguments": (self._layers, self._loss_layer, self.input_shape, str(self.dtype), self.seed),
+                "params": {name: array.copy() for name, array in self.params.items()},
+                "buffers": {name: array.copy() for name, array in self.buffers.items()},
+                "optimizer": None if bare is None else (type(optimizer), bare),
+                "state": [
+                    {name: array.copy() for name, array in arrays.items()}
+                    for arrays in (optimizer.state.values() if bare else ())
+                ],
+                "rng": self._core.rng,
+            }
+        finally:
+            self._core.let_go()
+
+    def __setstate__(self, state):
+        keys = {"arguments", "params", "buffers", "optimizer", "state", "rng"}
+        if not isinstance(state, dict) or set(state) != keys or len(state["arguments"]) != 5:
+            raise TypeError("this is not the state of a Net")
+        layers, loss, input_shape, dtype, seed = state["arguments"]
+        self.__init__(layers, loss=loss, input_shape=input_shape, dtype=dtype, seed=seed)
+        for mine, given in ((self.params, state["params"]), (self.buffers, state["buffers"])):
+            _fill(mine, given)
+        if state["optimizer"] is not None:
+            kind, attributes = state["optimizer"]
+            optimizer = kind.__new__(kind)
+            vars(optimizer).update(attributes)
+            self._resume(optimizer, attributes["_iter"])
+            for arrays, given in zip(optimizer.state.values(), state["state"], strict=True):
+                _fill(Arrays(arrays), given)
+        self._core.rng = tuple(state["rng"])
+
+    def _resume(self, optimizer, updates):
+        """Bind an optimiser that has made so many updates; its state is to be filled in."""
+        optimizer._iter = 0
+        self._bound(optimizer).iter = updates
 
     # -- looking at it ------------------------------------------------------------------------
 
@@ -478,65 +441,49 @@ class Net:
         return _KINDS[self._loss_layer.kind]["classifies"]
 
     @property
+    def _one_class_each(self):
+        return self._classifies and self._loss_layer.kind != "SigmoidWithLoss"
+
+    def _need_classes(self, what, instead):
+        if not self._classifies:
+            raise TypeError(f"{what} needs classes, but the loss is {self._loss_layer!r}: use {instead}")
+
+    @property
     def size(self):
         """int: how many numbers all parameters hold."""
         return sum(array.size for array in self.params.values())
 
     def summary(self):
-        """Print a table of the layers: output shape, parameters, multiply-adds per sample, memory."""
-        print(self._text())
-
-    def _rows(self):
-        names = list(self.params)
-        for step in self._core.steps():
-            first, count = step["first_param"], step["param_count"]
-            yield (
-                "  " * step["depth"] + step["kind"],
-                str(step["shape"]),
-                " ".join(f"{n}{self.params[n].shape}" for n in names[first : first + count]),
-                f"{step['size']:,}",
-                f"{step['macs']:,}",
-            )
-
-    def _totals(self):
-        macs = sum(step["macs"] for step in self._core.steps())
-        memory = self.size * self.dtype.itemsize
-        return (
-            f"{self.size:,} parameters ({_bytes(memory)} {self.dtype}), {macs:,} multiply-adds per sample, "
-            f"loss {self._loss_layer!r}, optimizer {self.optimizer!r}"
-        )
-
-    _HEAD = ("layer", "output", "parameters", "numbers", "multiply-adds")
-
-    def _text(self):
-        rows = [self._HEAD, ("input", str(self.input_shape), "", "", ""), *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i < 3 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        lines.insert(1, "-" * len(max(lines, key=len)))
-        return "\n".join([*lines, self._totals()])
+        """Print a table of the layers: output shape, parameters, multiply-adds and memory; then of the whole."""
+        print(text(self))
 
     def __repr__(self):
-        return f"Net of {len(self._layers)} layers\n{self._text()}"
+        return f"Net of {len(self._layers)} layers\n{text(self)}"
 
     def _repr_html_(self):
-        from html import escape
+        return html(self)
 
-        def row(cells, tag):
-            return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
+    def checkup(self, x, t):
+        """Is it healthy? Looks at data, first loss, layers, gradients, learning rate; tries to learn one batch.
 
-        body = "".join(row(cells, "td") for cells in self._rows())
-        return (
-            f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table><p>{escape(self._totals())}</p>"
-        )
+        Works on a copy: the net is left as it is.
+
+        Parameters
+        ----------
+        x, t : arrays
+            As for ``fit``; some thousand samples are enough.
+
+        Returns
+        -------
+        Checkup
+            ``.ok``, ``.findings``; prints as plain words.
+        """
+        from .checkup import checkup
+
+        return checkup(self, x, t)
 
 
-# -- arguments --------------------------------------------------------------------------------
+# -- layers -----------------------------------------------------------------------------------
 
 
 def _checked_layers(layers):
@@ -548,11 +495,10 @@ def _checked_layers(layers):
     for i, layer in enumerate(layers, 1):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"layer {i} is the class {layer.__name__}: write {layer.__name__}(...)")
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layer {i} must be a badak layer, got {type(layer).__name__}")
+        check_layer(layer, f"layer {i} must be a badak layer")
     seen = {}
     for i, layer in enumerate(layers, 1):
-        for part in _with_children([layer]):
+        for part in with_children([layer]):
             if id(part) in seen:
                 what = "is" if part is layer else "holds"
                 raise ValueError(f"layer {i} {what} the same object as layer {seen[id(part)]}: make a new one")
@@ -568,73 +514,48 @@ def _checked_loss(loss):
     return loss
 
 
-def _with_children(layers):
+def with_children(layers):
     """All layers, depth first, children before the layer whose branch they are: the order of the net's names."""
     for layer in layers:
-        yield from _with_children(layer.layers if layer.core.children else ())
+        if isinstance(layer, CoreLayer):
+            yield from with_children(layer._layers)
         yield layer
 
 
-def _checked_shape(shape):
-    if isinstance(shape, (int, np.integer)) and not isinstance(shape, bool):
-        shape = (shape,)
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(f"input_shape must be a tuple such as (784,), got {type(shape).__name__}")
-    return tuple(shape)
+def specs_of(layers):
+    """(layers of the C core, [(adapter, its place in the plan)] of the Python layers among them)."""
+    adapters = {}
+    at = 0
+
+    def spec(layer):
+        nonlocal at
+        if isinstance(layer, CoreLayer):
+            children = tuple(spec(child) for child in layer._layers)
+            made = _core.Layer(layer.kind, layer.core.hyper, children) if children else layer.core
+        else:
+            adapters[at] = Adapter(layer)
+            made = adapters[at].core()
+        at += 1
+        return made
+
+    specs = tuple(spec(layer) for layer in layers)
+    return specs, [(adapter, place) for place, adapter in adapters.items()]
 
 
-def _checked_count(value, name, *, least):
-    value = _checked_int(value, name)
-    if not -(2**63) <= value < 2**63:
-        raise OverflowError(f"{name} does not fit 64 bits")
-    if value < least:
-        raise ValueError(f"{name} = {value}: expected at least {least}")
-    return value
+def _in_float64(layers):
+    """The layers, where they are Python's as copies that compute in float64."""
+    return [
+        float64_copy(layer)
+        if not isinstance(layer, CoreLayer)
+        else layer._with_layers(_in_float64(layer._layers))
+        if layer._layers
+        else layer
+        for layer in layers
+    ]
 
 
-def _checked_seed(seed):
-    seed = _checked_int(seed, "seed")
-    if not -(2**63) <= seed < 2**64:
-        raise OverflowError(f"seed = {seed} does not fit 64 bits")
-    if seed < 0:
-        raise ValueError(f"seed = {seed}: expected 0 or more")
-    return seed
-
-
-def _checked_int(value, name):
-    is_array = isinstance(value, np.ndarray) and (value.ndim > 0 or value.dtype.kind not in "iu")
-    if isinstance(value, (bool, np.bool_)) or is_array or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    return operator.index(value)
-
-
-def _checked_step(h):
-    if isinstance(h, (bool, np.bool_)) or not isinstance(h, (int, float, np.floating, np.integer)):
-        raise TypeError(f"h must be a number, got {type(h).__name__}")
-    if not 0 < h <= 1:
-        raise ValueError(f"h = {h}: expected above 0 and at most 1")
-    return float(h)
-
-
-def _checked_flag(value, name):
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
-    return bool(value)
-
-
-def _checked_callbacks(callbacks):
-    if not hasattr(callbacks, "__iter__"):
-        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}")
-    callbacks = tuple(callbacks)
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"a callback must be callable as callback(net, event), got {type(callback).__name__}")
-    return callbacks
-
-
-def _bytes(count):
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
+def _fill(arrays, given):
+    if list(given) != list(arrays):
+        raise ValueError(f"expected arrays named {', '.join(arrays) or 'nothing'}, got {', '.join(given) or 'none'}")
+    for name, array in given.items():
+        arrays[name] = array

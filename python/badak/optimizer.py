@@ -25,7 +25,8 @@ class Optimizer:
         _core.check_optimizer(self.kind, self.hyper)
         for name in _KINDS[self.kind]["state"]:
             setattr(self, name, None)
-        self.iter = 0
+        self._core = None  # of the net whose memory holds the state
+        self._iter = 0
 
     def __init_subclass__(cls):
         super().__init_subclass__()
@@ -33,6 +34,33 @@ class Optimizer:
             names = [name for name, _ in _KINDS[cls.kind]["hyper"]]
             get = operator.attrgetter(*names)
             cls._hyper_of = staticmethod(get if len(names) > 1 else lambda optimizer: (get(optimizer),))
+
+    @property
+    def iter(self):
+        """int: updates made. In a net that is the net's own count, so that no interruption can part the two."""
+        return self._iter if self._core is None else self._core.updates
+
+    @iter.setter
+    def iter(self, updates):
+        if self._core is None:
+            self._iter = updates
+        else:
+            self._core.updates = updates
+
+    def _bind(self, core):
+        """Keep the state in a net's memory from now on."""
+        for i, name in enumerate(self.state):
+            setattr(self, name, dict(core.arrays(f"state{i}")))
+        self._core = core
+
+    def _leave(self):
+        """Keep copies of what is in the net's memory."""
+        for name, arrays in self.state.items():
+            setattr(self, name, {key: array.copy() for key, array in arrays.items()})
+        self._core, self._iter = None, self.iter
+
+    def __getstate__(self):
+        return {**vars(self), "_core": None, "_iter": self.iter}
 
     @property
     def hyper(self):

@@ -151,7 +151,7 @@ def filters(what, *, name=None, size=None, columns=None, axes=None, **kwargs):
         tiles = weights
     else:
         raise ValueError(f"weights of shape {weights.shape}: expected (N, c, h, w), or a matrix (h * w, units)")
-    return _draw.filters(tiles[:256], _one(axes), columns=columns, **kwargs)
+    return _draw.filters(tiles[:256], _one(axes), columns=columns, **{"interpolation": "nearest"} | kwargs)
 
 
 def _weights(what, name):
@@ -422,7 +422,7 @@ def decision_boundary(f, x=None, t=None, *, xlim=None, ylim=None, resolution=200
         raise ValueError(f"f gives {len(classes)} different answers: expected the labels of a few classes")
     axes = _one(axes)
     if axes is None:
-        _, axes = pyplot().subplots(figsize=(4.4, 4), layout="constrained")
+        _, axes = pyplot().subplots(figsize=(4.6, 3.8), layout="constrained")
     _regions(axes, across, up, np.searchsorted(classes, region), len(classes))
     if labels is not None:
         for i, label in enumerate(classes):
@@ -438,8 +438,15 @@ def decision_boundary(f, x=None, t=None, *, xlim=None, ylim=None, resolution=200
                     label=str(label),
                     zorder=3,
                 )
-        axes.legend(loc="upper right", fontsize="small", title="truth" if t is not None else "answer")
+        where = {
+            "loc": "upper left",
+            "bbox_to_anchor": (1, 1.03),
+            "frameon": False,
+            "handletextpad": 0.1,
+        }  # hides no point
+        axes.legend(fontsize="small", title="truth" if t is not None else "answer", borderaxespad=0.3, **where)
     axes.set(xlabel="x1", ylabel="x2", xlim=xlim, ylim=ylim)
+    axes.locator_params(nbins=5)
     return axes
 
 

@@ -25,7 +25,7 @@ static bool probe(void *context, double h, bd_sample *sample)
         return false;
     sample->value = rounds ? (double)(float)c->f(x) : c->f(x);
     sample->moved = x - c->at;
-    sample->noise = (rounds ? (double)FLT_EPSILON : DBL_EPSILON) * fabs(sample->value) + c->noise;
+    sample->noise = (rounds ? (double)FLT_EPSILON : DBL_EPSILON) * fabs((double)sample->value) + c->noise;
     return true;
 }
 
@@ -34,7 +34,7 @@ static bd_derivative_result derivative_of(double (*f)(double), double at)
     probe_context c = {.f = f, .at = at};
     bd_derivative_result r;
 
-    CHECK(bd_derivative(&r, probe, &c, fabs(at), 0));
+    CHECK(bd_derivative(&r, probe, &c, fabs(at), 0, 0));
     CHECK_INT(r.evaluations, c.calls);
     return r;
 }
@@ -123,7 +123,7 @@ static int bounds_that_hold(double relative[TRIALS], bool single, double rtol)
         probe_context c = {.f = smooth[i / POINTS].f, .at = single ? (double)(float)drawn : drawn, .single = single};
         const long double expected = smooth[i / POINTS].slope(c.at);
         bd_derivative_result r;
-        CHECK(bd_derivative(&r, probe, &c, fabs(c.at), rtol));
+        CHECK(bd_derivative(&r, probe, &c, fabs(c.at), 0, rtol));
         CHECK_SAY(r.finite && !r.one_sided, "%s at %g", smooth[i / POINTS].name, c.at);
         good += fabsl(r.value - expected) <= r.uncertainty;
         relative[i] = (double)(r.uncertainty / fabsl(expected));
@@ -168,8 +168,8 @@ static void a_loose_tolerance_saves_evaluations(void)
     probe_context all = {.f = f_sin, .at = 1}, few = {.f = f_sin, .at = 1};
     bd_derivative_result r;
 
-    CHECK(bd_derivative(&r, probe, &all, 1, 0));
-    CHECK(bd_derivative(&r, probe, &few, 1, 1e-3));
+    CHECK(bd_derivative(&r, probe, &all, 1, 0, 0));
+    CHECK(bd_derivative(&r, probe, &few, 1, 0, 1e-3));
     CHECK_SAY(few.calls < all.calls / 2, "%d and %d", few.calls, all.calls);
     CHECK_NEAR(r.value, cosl(1), r.uncertainty);
 }
@@ -288,7 +288,7 @@ static void declared_stairs_are_covered_by_the_bound(void)
     for (int i = 0; i < 200; i++) {
         probe_context c = {.f = f_stairs, .at = random_between(&state, -3, 3), .noise = 1e-3};
         bd_derivative_result r;
-        CHECK(bd_derivative(&r, probe, &c, fabs(c.at), 0));
+        CHECK(bd_derivative(&r, probe, &c, fabs(c.at), 0, 0));
         CHECK_NEAR(r.value, 1, r.uncertainty);
         CHECK_SAY(r.uncertainty > 1e-3 && r.uncertainty < 1, "%g at %.17g", r.uncertainty, c.at);
     }
@@ -342,7 +342,7 @@ static void one_side_is_enough_on_the_grid_of_floats(void)
         edge = (double)(float)random_between(&state, 1, 2);
         probe_context c = {.f = f_line_from_edge, .at = edge, .single = true, .precise = true};
         bd_derivative_result r;
-        CHECK(bd_derivative(&r, probe, &c, edge, 0));
+        CHECK(bd_derivative(&r, probe, &c, edge, 0, 0));
         CHECK(r.finite && r.one_sided);
         CHECK_SAY(r.uncertainty < 1e-3, "%g", r.uncertainty);
         good += fabs(r.value - 3) <= r.uncertainty;
@@ -376,7 +376,7 @@ static void a_probe_that_returns_false_stops_at_once(void)
         for (int call = 1; call <= all; call++) {
             probe_context c = {.f = f[i], .at = 0, .last_call = call};
             bd_derivative_result r;
-            CHECK(!bd_derivative(&r, probe, &c, 0, 0));
+            CHECK(!bd_derivative(&r, probe, &c, 0, 0, 0));
             CHECK_INT(c.calls, call);
         }
     }
@@ -408,7 +408,7 @@ static int noisy_bounds_that_hold(double told, double *worst)
     for (noise_seed = 0; noise_seed < SEEDS; noise_seed++) {
         probe_context c = {.f = f_noisy, .at = 1, .noise = told * noise_size};
         bd_derivative_result r;
-        CHECK(bd_derivative(&r, probe, &c, 1, 0));
+        CHECK(bd_derivative(&r, probe, &c, 1, 0, 0));
         const double error = fabs(r.value - cos(1));
         good += error <= r.uncertainty;
         *worst = fmax(*worst, error / r.uncertainty);

@@ -388,9 +388,9 @@ static void REAL(check_softmax_not_finite)(void)
         }
 }
 
-/* ---------------------------------------------------------------- all_finite */
+/* ---------------------------------------------------------------- all_below */
 
-static void REAL(check_all_finite)(void)
+static void REAL(check_all_below)(void)
 {
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
     const real bad[] = {(real)NAN, (real)INFINITY, -(real)INFINITY}, good[] = {(real)dtype_largest(DTYPE(real)),
@@ -404,14 +404,18 @@ static void REAL(check_all_finite)(void)
             real *x = place_array(0, (size_t)n * sizeof(real), tail); /* NaN around it */
             for (bd_size i = 0; i < n; i++)
                 x[i] = good[i % 6];
-            CHECK(k->all_finite(x, n));
+            CHECK(k->all_below(x, n, (real)INFINITY));
             for (bd_size i = 0; i < n; i++)
                 for (int kind = 0; kind < 3; kind++) {
                     const real kept = x[i];
                     x[i] = bad[kind];
-                    CHECK_SAY(!k->all_finite(x, n), "%lld of %lld", (long long)i, (long long)n);
+                    CHECK_SAY(!k->all_below(x, n, (real)INFINITY), "%lld of %lld", (long long)i, (long long)n);
                     x[i] = kept;
                 }
+            for (bd_size i = 0; i < n; i++)
+                x[i] = i % 2 ? -2 : 2;
+            CHECK(k->all_below(x, n, (real)2.5));
+            CHECK_INT(k->all_below(x, n, 2), n == 0); /* the limit itself is not below it */
         }
 }
 
@@ -484,7 +488,7 @@ FOR_EACH_TYPE(check_relu_slope)
 FOR_EACH_TYPE(check_softmax)
 FOR_EACH_TYPE(check_softmax_extremes)
 FOR_EACH_TYPE(check_softmax_not_finite)
-FOR_EACH_TYPE(check_all_finite)
+FOR_EACH_TYPE(check_all_below)
 
 const test_group kernel_tests = {
     .name = "kernels",
@@ -505,7 +509,7 @@ const test_group kernel_tests = {
             {"softmax rows are right and sum to 1", check_softmax},
             {"softmax bears huge scores and -infinity", check_softmax_extremes},
             {"softmax of what is not finite spoils its row alone", check_softmax_not_finite},
-            {"one element that is not finite is seen anywhere", check_all_finite},
+            {"one element that is too large or not finite is seen anywhere", check_all_below},
             {0},
         },
 };

@@ -257,7 +257,7 @@ static bool probe_loss(void *context, double h, bd_sample *sample)
     set_real(p->dtype, probe->base, probe->element, probe->start + h);
     sample->moved = (double)(real_at(p->dtype, probe->base, probe->element) - probe->start);
     sample->value = bd_net_loss_from(p->net, probe->first, p->x, &p->target, N, true);
-    sample->noise = DBL_EPSILON * (bd_net_largest_score(p->net, N) + fabs(sample->value));
+    sample->noise = DBL_EPSILON * (bd_net_largest_score(p->net, N) + fabs((double)sample->value));
     return true;
 }
 
@@ -270,7 +270,7 @@ static void check_slope(problem *p, void *base, bd_size element, int first, long
 
     /* the values before `first` are those of the last probe otherwise */
     CHECK_STATUS(bd_net_loss(p->net, &loss, NULL, p->x, &p->target, N, true, &detail), BD_OK);
-    CHECK(bd_derivative(&r, probe_loss, &probe, (double)fabsl(probe.start), 0));
+    CHECK(bd_derivative(&r, probe_loss, &probe, (double)fabsl(probe.start), 0, 0));
     set_real(p->dtype, base, element, probe.start);
     CHECK_SAY(r.uncertainty < 1e-7, "net \"%s\", %s: bound %g", p->of->name, what, r.uncertainty);
     CHECK_SAY(fabsl(analytic - r.value) <= r.uncertainty + 1e-14L,

@@ -144,7 +144,7 @@ static void parameters_never_move(void)
 {
     problem p = make_problem(&architectures[1], BD_F32, LABELS, 8);
     const void *params = bd_net_params(p.net), *grads = bd_net_grads(p.net);
-    bd_optimizer sgd = {&bd_sgd, {{.f = 0.1}}};
+    bd_optimizer sgd = {.kind = &bd_sgd, .hyper = {{.f = 0.1}}};
     bd_detail detail;
     double loss;
 

@@ -5,8 +5,8 @@
 #include "support.h"
 #include "test.h"
 
-static const bd_optimizer sgd = {&bd_sgd, {{.f = 0.1}}};
-static const bd_optimizer adam = {&bd_adam, {{.f = 0.01}, {.f = 0.9}, {.f = 0.999}, {.f = 1e-7}}};
+static const bd_optimizer sgd = {.kind = &bd_sgd, .hyper = {{.f = 0.1}}};
+static const bd_optimizer adam = {.kind = &bd_adam, .hyper = {{.f = 0.01}, {.f = 0.9}, {.f = 0.999}, {.f = 1e-7}}};
 
 static bd_status train(problem *p, const bd_optimizer *optimizer, const int64_t *rows, bd_size n, double *loss)
 {

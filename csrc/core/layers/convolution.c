@@ -9,25 +9,37 @@
  */
 #ifdef real
 
-/* W (f, c, fh fw) with the filters last (fh fw, c, f), or back. */
-static void REAL(filters_last)(real *out, const real *w, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+/* W (f, c, fh fw) with its filters last (fh fw, c, f), or with its channels last (f, fh fw, c); and back. */
+static void REAL(turn_filters_last)(real *last, const real *w, const bd_window *s, bd_size f,
+                                    const REAL(bd_kernels) * k)
 {
-    const bd_size area = s->fh * s->fw;
-
-    for (bd_size c = 0; c < s->c; c++)
-        k->transpose(out + c * f, s->c * f, w + c * area, s->c * area, f, area);
+    for (bd_size c = 0, area = s->fh * s->fw; c < s->c; c++)
+        k->transpose(last + c * f, s->c * f, w + c * area, s->c * area, f, area);
 }
 
-static void REAL(filters_first)(real *w, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+static void REAL(turn_filters_first)(real *w, const real *last, const bd_window *s, bd_size f,
+                                     const REAL(bd_kernels) * k)
 {
-    const bd_size area = s->fh * s->fw;
-
-    for (bd_size c = 0; c < s->c; c++)
+    for (bd_size c = 0, area = s->fh * s->fw; c < s->c; c++)
         k->transpose(w + c * area, s->c * area, last + c * f, s->c * f, area, f);
 }
 
+static void REAL(turn_channels_last)(real *last, const real *w, const bd_window *s, bd_size f,
+                                     const REAL(bd_kernels) * k)
+{
+    for (bd_size i = 0, area = s->fh * s->fw; i < f; i++)
+        k->transpose(last + i * area * s->c, s->c, w + i * area * s->c, area, s->c, area);
+}
+
+static void REAL(turn_channels_first)(real *w, const real *last, const bd_window *s, bd_size f,
+                                      const REAL(bd_kernels) * k)
+{
+    for (bd_size i = 0, area = s->fh * s->fw; i < f; i++)
+        k->transpose(w + i * area * s->c, area, last + i * area * s->c, s->c, area, s->c);
+}
+
 /* From (fh fw, c, f) to (fh fw, f, c): what takes dout back to x. For stride 1 the window is turned round. */
-static void REAL(turned)(real *out, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+static void REAL(turn_back)(real *out, const real *last, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
     const bd_size area = s->fh * s->fw, size = s->c * f;
 
@@ -35,7 +47,7 @@ static void REAL(turned)(real *out, const real *last, const bd_window *s, bd_siz
         k->transpose(out + (s->stride == 1 ? area - 1 - i : i) * size, s->c, last + i * size, f, s->c, f);
 }
 
-/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside, or back. */
+/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside. */
 static void REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real *image, bd_size h, bd_size w, bd_size c,
                       bd_size top, bd_size left)
 {
@@ -47,12 +59,27 @@ static void REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real 
                (size_t)((x1 - x0) * c) * sizeof *frame);
 }
 
-/* Pieces of io->work, in the order in which they are taken. */
-static real *REAL(take)(real **work, bd_size size)
+/* Copies what lies inside the padding of frame to dx, 0 where mask is given and not above 0. */
+static void REAL(unframe)(real *dx, const real *frame, const bd_window *s, const real *mask, const REAL(bd_kernels) * k)
 {
-    real *piece = *work;
-    *work += piece_of_work(size);
-    return piece;
+    const bd_size row = s->w * s->c;
+
+    for (bd_size y = 0; y < s->h; y++) {
+        const real *from = frame + ((y + s->pad) * (s->w + 2 * s->pad) + s->pad) * s->c;
+        if (mask)
+            k->relu_backward(dx + y * row, from, mask + y * row, row);
+        else
+            memcpy(dx + y * row, from, (size_t)row * sizeof *dx);
+    }
+}
+
+static void REAL(pieces_of)(real *piece[PIECES], real *work, const bd_window *s, bd_size f)
+{
+    bd_size size[PIECES];
+
+    (void)sizes_of_pieces(size, s, f);
+    for (int i = 0; i < PIECES; work += size[i++])
+        piece[i] = work;
 }
 
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
@@ -60,42 +87,53 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
     const bd_size f = layer->hyper[FILTERS].i, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    real *work = io->work;
-    real *w = REAL(take)(&work, s.fh * s.fw * s.c * f);
-    real *frame = REAL(take)(&work, framed.h * framed.w * s.c);
-    real *x_room = REAL(take)(&work, image), *out_room = REAL(take)(&work, area * f);
+    real *piece[PIECES];
 
-    REAL(filters_last)(w, io->param[W], &s, f, k);
-    memset(frame, 0, (size_t)(framed.h * framed.w * s.c) * sizeof *frame);
+    REAL(pieces_of)(piece, io->work, &s, f);
+    REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     for (bd_size i = 0; i < io->shape->dim[0]; i++) {
-        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
-        real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : out_room;
+        const real *x = (const real *)io->x[0] + i * image;
+        real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : piece[OUT];
+        x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         if (s.pad) {
-            REAL(put)(frame, framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
-            x = frame;
+            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+            x = piece[FRAME];
         }
-        k->convolve(to, x, w, &framed, f, io->param[B], io->relu_out, NULL);
+        k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], io->relu_out, NULL);
         if (to != out)
             k->transpose(out, area, to, f, area, f);
     }
 }
 
-/* dx (h, w, c) of one image from dout (oh, ow, f); mask as the kernel's. The border of the frame stays 0. */
-static void REAL(image_gradient)(real *dx, const real *dout, const real *w, real *frame, const bd_window *s, bd_size f,
-                                 const real *mask, const REAL(bd_kernels) * k)
+/* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
+static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, real *piece[PIECES],
+                                 const bd_window *s, bd_size f, const real *mask, const REAL(bd_kernels) * k)
 {
-    const bd_window back = back_of(s, f);
+    const bd_window framed = frame_of(s), back = back_of(s, f);
+    real *frame = piece[BACK_FRAME]; /* at first 0 */
 
-    if (s->stride == 1) { /* what windows over dout give, because every pixel of x has one */
+    if (s->stride == 1 && !list) { /* what windows over dout give, because every pixel of x has one */
         REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
-        k->convolve(dx, frame, w, &back, s->c, NULL, false, mask);
-    } else {
-        memset(frame, 0, (size_t)(back.h * back.w * s->c) * sizeof *frame);
-        k->convolve_back(frame, dout, w, &back, f);
-        REAL(put)(dx, s->h, s->w, frame, back.h, back.w, s->c, -s->pad, -s->pad);
-        if (mask)
-            k->relu_backward(dx, dx, mask, s->h * s->w * s->c);
+        k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
+        return;
     }
+    memset(frame, 0, (size_t)(framed.h * framed.w * s->c) * sizeof *frame);
+    if (list)
+        k->convolve_back_sparse(frame, list, piece[WEIGHTS], &framed);
+    else
+        k->convolve_back(frame, dout, piece[WEIGHTS], &framed, f);
+    REAL(unframe)(dx, frame, s, mask, k);
+}
+
+/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool. */
+static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
+{
+    const bd_size count = bd_count(io->out_shape);
+
+    return list_possible(s, f) && k->count_nonzero(io->dout, count) <= count / 5 * 2 &&
+           k->all_below(io->x[0], bd_count(io->shape), (real)INFINITY) &&
+           k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
@@ -104,43 +142,118 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
     const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), back = back_of(&s, f);
     const bd_size size = s.fh * s.fw * s.c * f, area = s.oh * s.ow, image = s.h * s.w * s.c;
     const REAL(bd_kernels) *k = io->kernels;
-    real *work = io->work, *db = io->dparam[B];
-    real *w = REAL(take)(&work, size), *dw = REAL(take)(&work, size), *part = REAL(take)(&work, f);
-    real *frame = REAL(take)(&work, framed.h * framed.w * s.c), *x_room = REAL(take)(&work, image);
-    real *back_frame = REAL(take)(&work, back.h * back.w * back.c), *dx_room = REAL(take)(&work, image);
-    real *dout_room = REAL(take)(&work, area * f);
+    const bool sparse = REAL(is_sparse)(io, &s, f, k);
+    real *piece[PIECES], *db = io->dparam[B];
 
-    if (io->dx[0]) {
-        REAL(filters_last)(dw, io->param[W], &s, f, k);
-        REAL(turned)(w, dw, &s, f, k);
+    REAL(pieces_of)(piece, io->work, &s, f);
+    REAL(bd_nonzero)
+    list = {.value = piece[VALUES],
+            .filter_value = piece[FILTER_VALUES],
+            .filter = (int32_t *)piece[INDEX],
+            .window = (int32_t *)piece[FILTER_INDEX],
+            .pixel_count = (int32_t *)piece[COUNTS],
+            .filter_count = (int32_t *)piece[FILTER_COUNTS]};
+    real *dw = piece[GRADIENT];
+    if (io->dx[0] && sparse) {
+        REAL(turn_channels_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    } else if (io->dx[0]) {
+        REAL(turn_filters_last)(dw, io->param[W], &s, f, k);
+        REAL(turn_back)(piece[WEIGHTS], dw, &s, f, k);
     }
     memset(dw, 0, (size_t)size * sizeof *dw);
     memset(db, 0, (size_t)f * sizeof *db);
-    memset(frame, 0, (size_t)(framed.h * framed.w * s.c) * sizeof *frame);
-    memset(back_frame, 0, (size_t)(back.h * back.w * back.c) * sizeof *back_frame);
+    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
     for (bd_size i = 0; i < io->shape->dim[0]; i++) {
-        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
-        const real *dout =
-            REAL(channels_last)(dout_room, (const real *)io->dout + i * area * f, f, area, io->out_last, k);
-        if (s.pad)
-            REAL(put)(frame, framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+        const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * area * f;
+        x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
+        dout = REAL(channels_last)(piece[OUT], dout, f, area, io->out_last, k);
+        const real *padded = x;
+        if (s.pad) {
+            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+            padded = piece[FRAME];
+        }
 
         /* out = windows of x times W, + b */
-        k->convolve_filter(dw, s.pad ? frame : x, dout, &framed, f);
-        k->sum_rows(part, dout, area, f);
-        k->add(db, db, part, f);
+        if (sparse) {
+            k->list_nonzero(&list, dout, &framed, f);
+            k->convolve_filter_sparse(dw, padded, &list, &framed, f);
+        } else {
+            k->convolve_filter(dw, padded, dout, &framed, f);
+        }
+        k->sum_rows(piece[SUMS], dout, area, f);
+        k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
-            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
-            REAL(image_gradient)(to, dout, w, back_frame, &s, f, io->relu_dx ? x : NULL, k);
+            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : piece[IMAGE_GRADIENT];
+            REAL(image_gradient)(to, dout, sparse ? &list : NULL, piece, &s, f, io->relu_dx ? x : NULL, k);
             if (to != dx)
                 k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
         }
     }
-    REAL(filters_first)(io->dparam[W], dw, &s, f, k);
+    if (sparse)
+        REAL(turn_channels_first)(io->dparam[W], dw, &s, f, k);
+    else
+        REAL(turn_filters_first)(io->dparam[W], dw, &s, f, k);
+}
+
+/* out (oh, ow) += weight times what tap (i, j) of a window sees of channel x (h, w). */
+static void REAL(add_tap)(real *out, const real *x, const bd_window *s, bd_size i, bd_size j, real weight)
+{
+    const bd_size top = i * s->dilation - s->pad, left = j * s->dilation - s->pad;
+    bd_size from = 0, to = s->ow;
+
+    while (from < to && from * s->stride + left < 0)
+        from++;
+    while (from < to && (to - 1) * s->stride + left >= s->w)
+        to--;
+    for (bd_size oy = 0; oy < s->oh; oy++, out += s->ow) {
+        const bd_size y = oy * s->stride + top;
+        const real *row = x + y * s->w + left;
+        if (y < 0 || y >= s->h)
+            continue;
+        if (s->stride == 1)
+            for (bd_size ox = from; ox < to; ox++)
+                out[ox] += weight * row[ox];
+        else
+            for (bd_size ox = from; ox < to; ox++)
+                out[ox] += weight * row[ox * s->stride];
+    }
+}
+
+/* part: out[filter] */
+static void REAL(convolution_nudge)(const bd_layer *layer, const bd_io *io, int param, bd_size element,
+                                    const void *step, void *part)
+{
+    const bd_window s = window_of(layer, io->shape);
+    const bd_size tap = element % (s.fh * s.fw), c = element / (s.fh * s.fw) % s.c;
+    const real by = *(const real *)step;
+    real *out = part;
+
+    if (param == W)
+        REAL(add_tap)(out, (const real *)io->x[0] + c * s.h * s.w, &s, tap / s.fw, tap % s.fw, by);
+    else
+        for (bd_size a = 0; a < s.oh * s.ow; a++)
+            out[a] += by;
+}
+
+static void REAL(convolution_spread)(const bd_layer *layer, const bd_io *io, void *out, const void *change,
+                                     bd_size from, bd_size count)
+{
+    const bd_window s = window_of(layer, io->shape);
+    const bd_size area = s.h * s.w, taps = s.fh * s.fw, first = from / area, end = (from + count) / area;
+    const real *d = change;
+
+    for (bd_size f = 0; f < layer->hyper[FILTERS].i; f++)
+        for (bd_size c = first; c < end; c++) {
+            const real *w = (const real *)io->param[W] + (f * s.c + c) * taps;
+            for (bd_size t = 0; t < taps; t++)
+                REAL(add_tap)((real *)out + f * s.oh * s.ow, d + (c - first) * area, &s, t / s.fw, t % s.fw, w[t]);
+        }
 }
 
 #else
 
+#include <math.h>
 #include <string.h>
 
 #include "../badak.h"
@@ -148,6 +261,25 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
 
 enum { FILTERS, HEIGHT, WIDTH, STRIDE, PAD, DILATION, INIT }; /* hyper-parameters */
 enum { W, B };                                                /* parameters */
+
+/* What io->work is divided into. */
+enum {
+    WEIGHTS,  /* W as a kernel wants it */
+    GRADIENT, /* dW, likewise */
+    SUMS,     /* of dout (f) */
+    FRAME,    /* x within its padding */
+    BACK_FRAME,
+    IMAGE, /* x, out or dout, dx with their channels last */
+    OUT,
+    IMAGE_GRADIENT,
+    VALUES, /* bd_nonzero */
+    FILTER_VALUES,
+    INDEX,
+    FILTER_INDEX,
+    COUNTS,
+    FILTER_COUNTS,
+    PIECES
+};
 
 /* For shapes that the shape rule has passed. */
 static bd_window window_of(const bd_layer *layer, const bd_shape *x)
@@ -195,10 +327,45 @@ static bd_window back_of(const bd_window *s, bd_size filters)
     return back;
 }
 
-/* A piece of work begins where a cache line does. */
-static bd_size piece_of_work(bd_size size)
+/* Can elements of dout be listed: do the kernels for that apply, and fill their vectors, and will indices suffice? */
+static bool list_possible(const bd_window *s, bd_size f)
 {
-    return (size + 15) / 16 * 16;
+    const bd_window framed = frame_of(s);
+    const bd_shape x = {3, {framed.h, framed.w, s->c}}, w = {4, {f, s->fh, s->fw, s->c}}, out = {3, {f, s->oh, s->ow}};
+
+    return s->stride == 1 && s->dilation == 1 && s->fw * s->c >= 16 && bd_count(&x) < INT32_MAX &&
+           bd_count(&w) < INT32_MAX && bd_count(&out) < INT32_MAX;
+}
+
+/* Their sizes, each up to where a cache line begins. False if they are too many. */
+static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
+{
+    const bd_window frame = frame_of(s), back = back_of(s, f);
+    const bool lists = list_possible(s, f);
+    const bd_shape weights = {4, {f, s->fh, s->fw, s->c}}, image = {3, {s->h, s->w, s->c}}, sums = {1, {f}},
+                   framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
+                   out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}};
+    const bd_shape piece[PIECES] = {[WEIGHTS] = weights,
+                                    [GRADIENT] = weights,
+                                    [SUMS] = sums,
+                                    [FRAME] = framed,
+                                    [BACK_FRAME] = bd_count(&backward) > bd_count(&framed) ? backward : framed,
+                                    [IMAGE] = image,
+                                    [OUT] = out,
+                                    [IMAGE_GRADIENT] = image,
+                                    [VALUES] = lists ? out : none,
+                                    [FILTER_VALUES] = lists ? out : none,
+                                    [INDEX] = lists ? out : none,
+                                    [FILTER_INDEX] = lists ? out : none,
+                                    [COUNTS] = lists ? of_out : none,
+                                    [FILTER_COUNTS] = lists ? sums : none};
+    bool failed = bd_count(&backward) < 0;
+
+    for (int i = 0; i < PIECES; i++) {
+        size[i] = (bd_count(&piece[i]) + 15) / 16 * 16;
+        failed = failed || bd_count(&piece[i]) < 0;
+    }
+    return !failed;
 }
 
 #define BD_BODY "layers/channels_last.h"
@@ -206,24 +373,6 @@ static bd_size piece_of_work(bd_size size)
 
 #define BD_BODY "layers/convolution.c"
 #include "../each_real.h"
-
-/* Reals of scratch that backward takes; forward takes fewer. False if they are too many. */
-static bool work_of(const bd_window *s, bd_size f, bd_size *work)
-{
-    const bd_window frame = frame_of(s), back = back_of(s, f);
-    const bd_shape piece[] = {
-        {4, {s->fh, s->fw, s->c, f}},  {4, {s->fh, s->fw, s->c, f}}, {1, {f}},
-        {3, {frame.h, frame.w, s->c}}, {3, {s->h, s->w, s->c}},      {3, {back.h, back.w, back.c}},
-        {3, {s->h, s->w, s->c}},       {3, {s->oh, s->ow, f}}};
-
-    *work = 0;
-    for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
-        if (bd_count(&piece[i]) < 0)
-            return false;
-        *work += piece_of_work(bd_count(&piece[i]));
-    }
-    return *work <= BD_MAX_ELEMENTS;
-}
 
 static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail)
 {
@@ -241,12 +390,25 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
         return BD_TOO_LARGE;
     }
     form->fan_in = s.c * s.fh * s.fw;
-    if (!work_of(&s, filters, &form->work)) {
+    bd_size piece[PIECES];
+    const bool possible = sizes_of_pieces(piece, &s, filters);
+    for (int i = 0; i < PIECES; i++)
+        form->work += piece[i];
+    if (!possible || form->work > BD_MAX_ELEMENTS) {
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
     form->macs = bd_count(&form->param[W]) * s.oh * s.ow;
     return BD_OK;
+}
+
+static void convolution_reach(const bd_layer *layer, const bd_shape *x, int param, bd_size element, bd_size *from,
+                              bd_size *count)
+{
+    const bd_window s = window_of(layer, x);
+
+    *count = s.oh * s.ow;
+    *from = (param == W ? element / (s.c * s.fh * s.fw) : element) * *count;
 }
 
 #define SIZE(what) {what, BD_INT, .min = 1, .max = 0x1p48, .needed = true}
@@ -266,6 +428,9 @@ const bd_layer_kind bd_convolution = {
     .shape = convolution_shape,
     .forward = BD_EACH_REAL(convolution_forward),
     .backward = BD_EACH_REAL(convolution_backward),
+    .reach = convolution_reach,
+    .nudge = BD_EACH_REAL(convolution_nudge),
+    .spread = BD_EACH_REAL(convolution_spread),
 };
 
 #endif

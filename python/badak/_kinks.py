@@ -1,0 +1,268 @@
+"""Kinks and jumps: one-sided slopes at h -> 0, and whether an analytic value is a possible one there.
+
+From either side a ladder of steps, each a quarter of the one before, gives secants; two of them make a three-point slope
+whose change from rung to rung is its error. What counts is the slope of the *smallest* steps that rounding allows: a kink
+a little beside the point is no kink at the point.
+"""
+
+import numpy as np
+
+from ._slope import FLOAT64_EPS
+from .language import Text
+from .report import number
+
+SMOOTH, KINK, JUMP, ROUGH = "smooth", "kink", "jump", "rough"
+RATIO = 4.0
+OUTPUTS = 6  # single outputs whose gradient is asked for at kinks
+ELEMENTS = 12  # elements whose effect on single outputs is looked at
+
+
+class Seen:
+    """What both sides showed. ``left`` and ``right`` are slopes (jumps: heights); ``n`` and ``u`` hold if smooth."""
+
+    def __init__(self, kind, left, right, error, n=np.nan, u=np.inf, step=np.nan):
+        self.kind, self.left, self.right, self.error = kind, float(left), float(right), float(error)
+        self.n, self.u, self.step = float(n), float(u), float(step)
+
+
+def ladder(scale):
+    """Steps from coarse to fine for a number of this size."""
+    coarse = 1e-2 * max(scale, 1.0)
+    fine = max(1e-14, 1e4 * FLOAT64_EPS * scale)
+    return coarse * RATIO ** -np.arange(int(np.log(coarse / fine) / np.log(RATIO)) + 1.0)
+
+
+def examine(h, right_values, left_values, noise, scale):
+    """What the changes of a function at +h and -h say (arrays over the ladder); `noise` bounds their rounding."""
+    noise = max(float(noise), 1e-300)
+    usable = np.isfinite(right_values) & np.isfinite(left_values)
+    if not usable.any():
+        return Seen(ROUGH, np.nan, np.nan, np.inf)
+    first = int(np.argmax(usable))
+    while first < len(h) and not usable[first:].all():
+        first += 1
+    h, right_values, left_values = h[first:], right_values[first:], left_values[first:]
+    if len(h) < 4:
+        return Seen(ROUGH, np.nan, np.nan, np.inf)
+    grid = FLOAT64_EPS * scale / h  # steps are themselves rounded
+    jump = _jump(right_values, left_values, noise)
+    if jump is not None:
+        return Seen(JUMP, jump[0], jump[1], 0.0)
+    right, right_error = _plateau(right_values / h, 2 * noise / h, grid, 4.0)
+    left, left_error = _plateau(-left_values / h, 2 * noise / h, grid, 4.0)
+    error = right_error + left_error
+    size = max(abs(left), abs(right))
+    if np.isfinite(error) and abs(right - left) > max(10 * error, 1e-5 * size):
+        return Seen(KINK, left, right, error)
+    n, u, step = _plateau((right_values - left_values) / (2 * h), noise / h, grid, 16.0, h)
+    if not np.isfinite(u):
+        return Seen(ROUGH, left, right, error)
+    return Seen(SMOOTH, left, right, error, n, u, step)
+
+
+def _plateau(secants, noise, grid, factor, h=None):
+    """(slope, error[, step]): secants extrapolated once, read where the smallest steps still agree."""
+    slopes = (factor * secants[1:] - secants[:-1]) / (factor - 1)
+    slopes = np.concatenate([[np.nan], slopes])
+    error = np.full(len(slopes), np.inf)
+    error[2:] = np.abs(np.diff(slopes[1:]))
+    error = error + 2 * noise + 2 * grid * np.abs(secants)
+    error[~np.isfinite(error)] = np.inf
+    if not np.isfinite(error).any():
+        return (np.nan, np.inf) if h is None else (np.nan, np.inf, np.nan)
+    best = int(np.argmin(error))
+    last = int(np.flatnonzero(error <= np.maximum(1e-2 * np.abs(slopes), 4 * error[best]))[-1])
+    chosen = last
+    for j in range(last, 1, -1):  # the same plateau, towards larger steps
+        if abs(slopes[j] - slopes[last]) > error[j] + error[last]:
+            break
+        if error[j] < error[chosen]:
+            chosen = j
+    found = (float(slopes[chosen]), float(error[chosen]))
+    return found if h is None else (*found, float(h[chosen]))
+
+
+def _jump(right, left, noise):
+    """(change to the left, to the right) where these do not shrink with the step; None where they do."""
+    found = []
+    for values in (left, right):
+        tail = values[-7:]
+        still = np.abs(np.diff(tail)).max(initial=0) <= 0.05 * np.abs(tail).max(initial=0) + noise
+        found.append(float(tail[-1]) if still and np.abs(tail).min(initial=np.inf) > 100 * noise else 0.0)
+    return tuple(found) if any(found) else None
+
+
+def examine_element(slope, index, scale):
+    """Look at one element from both sides."""
+    h = ladder(scale)
+    values, noise = slope.values(index, np.concatenate([[0.0], h, -h]))
+    values = values - values[0]
+    return examine(h, values[1 : 1 + len(h)], values[1 + len(h) :], noise, scale)
+
+
+def examine_along(slope, direction, scale):
+    """Look along a direction from both sides."""
+    h = ladder(scale)
+    values, noise = slope.values_along(direction, np.concatenate([[0.0], h, -h]))
+    values = values - values[0]
+    return examine(h, values[1 : 1 + len(h)], values[1 + len(h) :], noise, scale)
+
+
+def _examine_outputs(sampling, moves, scale):
+    """{output: Seen} for the outputs that move along [(array, direction), ...]."""
+    h = ladder(scale)
+    changes = sampling.changes_along(moves, np.concatenate([h, -h]))
+    moved = np.flatnonzero((changes != 0).any(axis=0))[:256]
+    own = np.ravel(np.where(sampling.gy != 0, sampling.noise / np.where(sampling.gy != 0, np.abs(sampling.gy), 1), 0.0))
+    return {int(i): examine(h, changes[: len(h), i], changes[len(h) :, i], own[i], scale) for i in moved}
+
+
+def inside_by_outputs(sampling, array, direction, a, scale, rtol):
+    """Is `a` a sum of possible slopes of the single outputs? None: none of them has a kink."""
+    seen = _examine_outputs(sampling, [(array, direction)], scale)
+    if not any(s.kind == KINK for s in seen.values()):
+        return None
+    gy = np.ravel(sampling.gy)
+    low = high = slack = 0.0
+    for i, s in seen.items():
+        if s.kind == KINK:
+            ends = sorted((gy[i] * s.left, gy[i] * s.right))
+            slack += 3 * abs(gy[i]) * s.error
+        elif s.kind == SMOOTH:
+            ends = (gy[i] * s.n, gy[i] * s.n)
+            slack += 3 * abs(gy[i]) * s.u
+        else:
+            return None
+        low, high = low + ends[0], high + ends[1]
+    slack += rtol * max(abs(low), abs(high))
+    return bool(low - slack <= a <= high + slack)
+
+
+# -- several elements at once -----------------------------------------------------------------
+
+
+def judge_joint(entries, analytic, context):
+    """Elements that sit on kinks, moved together: their values must be possible together, not only one by one.
+
+    For one output at a time (in a random mixture of outputs kinks of both signs would cancel): along any direction the
+    slope that the gradient claims has to lie between the one-sided slopes, or among those of gradients very near.
+    """
+    sampling = context.sampling
+    if sampling is None:
+        return
+    kinked, arrays = {}, {}
+    for entry in entries:
+        if entry.kinked and entry.ok:
+            array = context.variables[entry.name]
+            kinked[entry.name], arrays[entry.name] = np.array(entry.kinked), array
+    if not kinked:
+        return
+    scale = max(float(np.abs(a).max(initial=0)) for a in arrays.values())
+    outputs = _kinked_outputs(kinked, arrays, sampling, scale) if context.one_hot is not None else [None]
+    for output in outputs:
+        if output is None:
+            gradients, gy = analytic, context.gy
+        else:
+            gradients = context.one_hot(output)
+            gy = np.zeros(sampling.y.shape)
+            gy.reshape(-1)[output] = 1.0
+        for signs in _joint_signs(kinked, arrays, context.rng):
+            wrong = _joint_is_wrong(signs, gradients, gy, output, arrays, context, scale)
+            if wrong:
+                low, high, a, count, certain = wrong
+                text = Text("ties", count=count, left=number(low), right=number(high), analytic=number(a))
+                for entry in entries:
+                    if entry.name in signs and np.any(signs[entry.name]):
+                        entry.status, entry.diagnosis = "FAIL" if certain else "UNRESOLVED", text
+                        if not certain:
+                            entry.diagnosis = Text("kink unclear", count=count)
+                return
+
+
+def _kinked_outputs(kinked, arrays, sampling, scale):
+    """The outputs that kink for some of these elements."""
+    if sampling.y.size * 60 > 4e6:
+        return []
+    found = []
+    for name, indices in kinked.items():
+        for index in indices[: max(2, ELEMENTS // len(kinked))]:
+            direction = np.zeros(arrays[name].size)
+            direction[index] = 1.0
+            for output, seen in _examine_outputs(sampling, [(arrays[name], direction)], scale).items():
+                if seen.kind == KINK and output not in found:
+                    found.append(output)
+    return found[:OUTPUTS]
+
+
+def _joint_signs(kinked, arrays, rng):
+    """Directions over kinked elements, {name: flat direction}: all together, tied ones together, against each other."""
+    unique, seen = {}, set()
+    for name, array in arrays.items():  # one name for each array
+        if id(array) not in seen:
+            seen.add(id(array))
+            unique[name] = kinked[name]
+
+    def direction(choose):
+        signs = {}
+        for name, indices in unique.items():
+            full = np.zeros(arrays[name].size)
+            full[indices] = choose(name, np.ravel(arrays[name])[indices])
+            signs[name] = full
+        return signs
+
+    yield direction(lambda name, x: np.ones(len(x)))
+    names = list(unique)
+    if len(names) > 1:
+        yield direction(lambda name, x: np.full(len(x), 1.0 if name == names[0] else -1.0))
+        for one in names:
+            yield direction(lambda name, x, one=one: np.full(len(x), float(name == one)))
+    values = np.unique(np.concatenate([np.ravel(arrays[name])[indices] for name, indices in unique.items()]))
+    if 1 < len(values) <= OUTPUTS:
+        for value in values:
+            yield direction(lambda name, x, value=value: (x == value).astype(float))
+    for _ in range(3):
+        yield direction(lambda name, x: rng.choice([-1.0, 1.0], len(x)))
+
+
+def _joint_is_wrong(signs, gradients, gy, output, arrays, context, scale):
+    """(low, high, claimed, how many) if the claimed slope along this direction is not a possible one."""
+    moves = [(arrays[name], direction) for name, direction in signs.items() if direction.any()]
+    if not moves:
+        return None
+    count = int(sum((direction != 0).sum() for _, direction in moves))
+
+    def claimed(found):
+        total = 0.0
+        for name, direction in signs.items():
+            g = found.get(name)
+            if g is None or np.size(g) != direction.size:
+                return None
+            total += float(np.asarray(g, dtype=float).reshape(-1) @ direction)
+        return total
+
+    a = claimed(gradients)
+    if a is None or not np.isfinite(a):
+        return None
+    sampling = context.sampling
+    h = ladder(scale)
+    changes = sampling.changes_along(moves, np.concatenate([h, -h]))
+    weights = np.ravel(gy)
+    values = changes[:, output] if output is not None else changes @ weights
+    own = np.ravel(np.where(sampling.gy != 0, sampling.noise / np.where(sampling.gy != 0, np.abs(sampling.gy), 1), 0.0))
+    noise = own[output] if output is not None else float((own * np.abs(weights)).sum())
+    seen = examine(h, values[: len(h)], values[len(h) :], noise, scale)
+    if seen.kind not in (SMOOTH, KINK):
+        return None
+    low, high = sorted((seen.left, seen.right))
+    slack = 3 * seen.error + 1e-5 * max(abs(low), abs(high), abs(a))
+    if low - slack <= a <= high + slack:
+        return None
+    near = [claimed(found) for found in context.neighbours(gy)]
+    near = [value for value in near if value is not None] + [low, high]
+    slack = max(slack, 1e-4 * max(map(abs, near)))
+    if min(near) - slack <= a <= max(near) + slack:
+        return None
+    width = max(near) - min(near)
+    several = output is None and len({round(v / (slack + 1e-300)) for v in near}) > 3
+    certain = not (several and min(near) - context.widths * width <= a <= max(near) + context.widths * width)
+    return low, high, a, count, certain

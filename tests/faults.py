@@ -14,10 +14,10 @@ import sys
 import warnings
 
 import numpy as np
+from catalogue.world import World
 
 import badak as bd
 from badak import _core
-from catalogue.world import World
 
 X = np.random.default_rng(0).standard_normal((12, 4)).astype(np.float32)
 STRIDED = np.asfortranarray(X.astype(float))
@@ -134,12 +134,6 @@ OPERATIONS = {
     "col2im": lambda w: bd.util.col2im(COLUMNS, (2, 1, 4, 4), 2, 2),
     "numerical_gradient of a function": lambda w: bd.numerical_gradient(lambda x: x.item(0), W_STRIDED),
     "derivative": lambda w: bd.derivative(math.sin, 1.0),
-    "gradcheck of a function": lambda w: bd.gradcheck(
-        np.sin, np.ones(2), vjp=lambda gy, x: gy * np.cos(x), points=1
-    ).to_json(),
-    "gradcheck of a net": lambda w: bd.gradcheck(
-        bd.Net([bd.Affine(units=2)], loss=bd.IdentityWithLoss(), input_shape=1, seed=1), X_1, X_2, points=1
-    ),
     "pickle a layer": lambda w: pickle.loads(pickle.dumps(w.affine)),
     "copy a layer": lambda w: copy.deepcopy(w.residual),
     "facts": lambda w: (_core.layer_kinds(), _core.optimizer_kinds(), bd.cpu_info()),
@@ -240,10 +234,24 @@ def sweep(name, call, faults, world, control):
 
 
 def assert_no_reference_is_lost(name, call, faults, world):
-    """Over one more sweep: every array holds its dtype, so that a lost array shows there as well."""
+    """Over one more sweep. Every array holds its dtype, so that a lost array shows there too.
+
+    (Not for float64: np.empty itself loses references to it.)
+    """
     faults.persist.value = 0
-    watched = [np.dtype("f4"), np.dtype("f8"), np.dtype("i8"), X, STRIDED, T, W, B, world.x, world.t, *LAYERS.values()]
-    watched += [world.net, world.net.optimizer, *world.all_layers, *world.params.values()]
+    watched = [
+        np.dtype("f4"),
+        np.dtype("i8"),
+        X,
+        STRIDED,
+        T,
+        W,
+        B,
+        world.x,
+        world.t,
+        *LAYERS.values(),
+    ]
+    watched += [world.net, world.net.optimizer, *world.all_layers, world.params["W"], world.params["b"]]
     counts = [sys.getrefcount(one) for one in watched]
     for nth in itertools.count(1):
         if not faults.run(call, world, nth)[0]:

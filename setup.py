@@ -42,7 +42,4 @@ core = Extension(
 # Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
 texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
 
-# Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
-texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
-
 setup(ext_modules=[core], packages=find_packages("python") + texts)

@@ -377,6 +377,7 @@ CASES = [
     convolution_case((1, 2, 8, 7), 3, (2, 3), stride=2, pad=2, dilation=3),
     convolution_case((3, 16, 5, 4), 9, (3, 3), pad=1),
     convolution_case((1, 30, 4, 4), 2, (3, 3)),
+    convolution_case((2, 5, 3, 4), 17, (3, 2), pad=4),
     Case(
         "Convolution, b a number",
         lambda rng, dtype: bd.Convolution(rng.standard_normal((2, 1, 2, 2)).astype(dtype), 0.5),
@@ -391,6 +392,8 @@ CASES = [
     pooling_case((2, 3, 4, 6), (2, 2), mean=True),
     pooling_case((1, 2, 5, 4), (3, 3), stride=1, pad=2, mean=True),
     pooling_case((3, 1, 5, 7), (2, 4), stride=3, pad=1, mean=True),
+    pooling_case((2, 17, 4, 6), (2, 2)),
+    pooling_case((1, 18, 3, 3), (2, 2), stride=1, pad=1, mean=True),
     pooling_case(
         (1, 1, 2, 4), (2, 2), x=lambda rng: np.tile([1.0, 1, 3, 2], (1, 1, 2, 1)), note=", a tie", verdict="KINK"
     ),

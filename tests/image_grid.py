@@ -25,6 +25,7 @@ from badak import _core
 KINDS = ("convolution", "largest", "mean")  # the last two are Pooling
 NAMES = ("n", "c", "h", "w", "fh", "fw", "stride", "pad")
 RANGES = ((1, 3), (1, 3, 16), range(1, 10), range(1, 10), range(1, 5), range(1, 5), range(1, 4), range(4))
+CHANNELS = (1, 2, 3, 5, 16, 17, 30)  # full vectors, and what is left of them
 
 
 # ---- sizes ----
@@ -37,12 +38,14 @@ def every_size():
 
 
 def some_sizes(count, kind, *, legal):
-    """So many of them drawn at random, with dilation 2 too in a Convolution."""
+    """So many drawn at random, from more: other channels and pads, no sample, dilation 2 too in a Convolution."""
+    ranges = dict(zip(NAMES, RANGES, strict=True))
+    ranges |= {"n": (0, 1, 1, 3, 3), "c": CHANNELS, "filters": CHANNELS, "stride": (1, 1, 2, 3), "pad": range(6)}
+    ranges["dilation"] = (1, 1, 2) if kind == KINDS[0] else (1,)
     rng = np.random.default_rng(7)
     found = []
     while len(found) < count:
-        s = {name: int(rng.choice(values)) for name, values in zip(NAMES, RANGES, strict=True)}
-        s |= {"filters": int(rng.integers(1, 6)), "dilation": int(rng.choice([1, 1, 2])) if kind == KINDS[0] else 1}
+        s = {name: int(rng.choice(values)) for name, values in ranges.items()}
         if (complaint_about(s, kind) is None) == legal:
             found.append(s)
     return found

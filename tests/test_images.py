@@ -1,9 +1,11 @@
 """Layers of images: a sample of all sizes against the twins, and nets of all of them together."""
 
+import functools
+
 import numpy as np
 import pytest
 from cases import DTYPES, same_bits, twin_of
-from image_grid import KINDS, check, check_refusal, some_sizes
+from image_grid import KINDS, check, check_refusal, layer_maker, normal, some_sizes
 
 import badak as bd
 from badak import _reference, util
@@ -33,6 +35,46 @@ def test_sizes_that_do_not_fit_are_refused(kind):
     rng = np.random.default_rng(4)
     for s in some_sizes(ILLEGAL, kind, legal=False):
         check_refusal(s, kind, rng)
+
+
+@pytest.mark.parametrize(
+    ("h", "w", "window", "pad"), [(1, 1, 3, 1), (1, 70, 3, 2), (70, 1, 3, 2), (33, 65, 5, 0), (2, 3, 2, 40)]
+)
+def test_convolutions_of_odd_maps_agree_with_the_twin(h, w, window, pad):
+    s = {"n": 2, "c": 5, "h": h, "w": w, "filters": 33, "fh": window, "fw": window, "stride": 1, "pad": pad}
+    check(s | {"dilation": 1}, "convolution", np.random.default_rng(9))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_dout_that_is_mostly_0_gives_the_same_bits(dtype):
+    """It is read from a list of what is not 0, unless the call as a whole has too much; each order of terms is the
+    same. The second image is a 0 that makes the call dense."""
+    rng = np.random.default_rng(10)
+    found = [s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["stride"] == s["dilation"] == 1]
+    found += [{"h": 8, "w": 8, "c": c, "filters": 9, "fh": f, "fw": f, "pad": 1} for c in (32, 64, 100) for f in (3, 5)]
+    for s in found:
+        layer = layer_maker(s | {"stride": 1, "dilation": 1}, "convolution", rng)(dtype)
+        x = normal(rng, (2, s["c"], s["h"], s["w"])).astype(dtype)
+        x[1] = 0
+        dout = rng.standard_normal(layer.forward(x).shape).astype(dtype)
+        dout[0] *= rng.random(dout[0].shape) < rng.choice([0, 0.01, 0.3])
+        dx, dW = layer.backward(dout)[:1], layer.dW
+        layer.forward(x[:1])
+        assert same_bits(layer.backward(dout[:1]) + 0, dx + 0) and same_bits(layer.dW + 0, dW + 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_spreads_over_its_windows_and_no_further(value):
+    """In dW as well, though all of dout is 0: 0 times infinity is not a number."""
+    x, W = np.ones((1, 16, 9, 9)), np.ones((2, 16, 3, 3))
+    x[0, 3, 4, 4] = value
+    layer = bd.Convolution(W, np.zeros(2), pad=1)
+    assert np.array_equal(np.isfinite(layer.forward(x)[0, 1]), np.pad(np.zeros((3, 3)), 3, constant_values=1))
+    layer.backward(np.zeros((1, 2, 9, 9)))
+    assert np.all(np.isnan(layer.dW[:, 3])) and np.all(layer.dW[:, :3] == 0)
+    layer = bd.Convolution(np.where(np.arange(2)[:, None, None, None], value, W), np.zeros(2), pad=1)
+    layer.forward(np.ones((1, 16, 9, 9)))
+    assert np.all(np.isnan(layer.backward(np.zeros((1, 2, 9, 9)))))
 
 
 def test_the_grid_sees_a_wrong_number(monkeypatch):
@@ -109,7 +151,7 @@ def col_by_loops(x, fh, fw, stride, pad):
 def test_im2col_are_the_windows_and_col2im_is_its_adjoint():
     """Sums of whole numbers are exact: <im2col(x), c> == <x, col2im(c)>."""
     rng = np.random.default_rng(5)
-    for i, s in enumerate(s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["dilation"] == 1):
+    for i, s in enumerate(s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["n"] and s["dilation"] == 1):
         window = s["fh"], s["fw"], s["stride"], s["pad"]
         x = rng.integers(-9, 10, (s["n"], s["c"], s["h"], s["w"])).astype(DTYPES[i % 2])
         col = util.im2col(x, *window)
@@ -203,6 +245,42 @@ def a_net(dtype="float64", rectifier=bd.Relu, dropout=0.25):
         *(bd.Pooling(2, 2, 1, mean=True), bd.Affine(units=8), rectifier(), bd.Dropout(dropout), bd.Affine(units=3)),
     ]
     return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1)
+
+
+def image_nets(dtype):
+    """Nets whose images change their order of elements, or may not, in every way that layers can stand."""
+    conv = functools.partial(bd.Convolution, size=3, pad=1)
+    pool = functools.partial(bd.Pooling, 2, 2)
+    inside = [conv(filters=17), bd.LeakyRelu(), conv(filters=5)]
+    stacks = [
+        [conv(filters=17), bd.Relu(), conv(filters=16), bd.Relu(), pool(), conv(filters=5), bd.Relu(), pool()],
+        [pool(), bd.Relu(), conv(filters=18), bd.Pooling(3, 2, 1, 1), bd.Relu(), bd.Sigmoid(), conv(filters=3)],
+        [conv(filters=5), bd.Residual(inside), bd.Relu(), bd.Residual([bd.Residual([bd.Tanh(), bd.Relu()])]), pool()],
+        [conv(filters=5), bd.Residual([bd.Dropout(0.2), conv(filters=5)])],
+        [conv(filters=16), bd.Dropout(0.3), bd.Relu(), conv(filters=2), bd.BatchNormalization(axis="channel"), pool()],
+        [conv(filters=16), bd.BatchNormalization(), bd.Relu(), conv(filters=9), bd.Relu(), bd.Flatten(), bd.Relu()],
+        [conv(filters=3), bd.Tanh(), pool(mean=True), conv(filters=7), bd.Softmax(), conv(filters=4), bd.Relu()],
+    ]
+    for layers in stacks:
+        yield bd.Net(
+            [*layers, bd.Affine(units=3)], loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype):
+    """The plain plan keeps every image as n c h w and every ReLU by itself."""
+    x, t = a_batch()
+    for net in image_nets(dtype):
+        found = []
+        for fuse in (True, False):
+            net._core.rng = (5, 0)
+            loss, _, dx = net._core.gradient(x, t, True, fuse)
+            found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
+        for fused, plain in zip(*found, strict=True):
+            assert same_bits(fused + 0, plain + 0), net  # but for the sign of 0
+        if not any(isinstance(layer, bd.Dropout) for layer in net.layers):
+            assert same_bits(net.forward(x, keep=True)[-1], net.predict(x))
 
 
 def a_batch():

@@ -149,6 +149,18 @@ def test_images_that_are_none(arguments, error, message):
         plot.images(*arguments)
 
 
+def test_what_is_written_has_the_colour_of_the_style():
+    from matplotlib import pyplot
+
+    with pyplot.style.context("dark_background"):
+        drawn = [plot.images(X, T), plot.feature_maps(digits_net(), X[0])]
+        drawn += [plot.misclassified(FixedNet(np.eye(2)[[1] * 6]), X, [0] * 6)]
+        for axes in drawn:
+            assert {text.get_color() for text in axes.texts} == {"white"}
+        dark = plot.compare({"a": [3, 2, 1]})
+        assert dark.xaxis.label.get_color() == "white" and dark.get_facecolor()[:3] == (0, 0, 0)
+
+
 # -- filters and feature maps -----------------------------------------------------------------
 
 
@@ -581,6 +593,37 @@ def test_graph_of_a_residual_is_a_branch():
     assert picture._repr_svg_().count("<circle") == 2  # where they part
     assert [text for text in found[_svg.INK] if text[:1] == "W"] == ["W1 b1", "W2 b2", "W3 b3"]
     assert "(N, 4, 5, 5)" in found[_svg.VALUE]
+
+
+class Half:
+    """A reader's own layer, which cannot be hashed."""
+
+    __hash__ = None
+
+    def __init__(self):
+        self.params = {"scale": np.array([0.5])}
+        self.grads = {}
+
+    def __eq__(self, other):
+        return self is other
+
+    def forward(self, x):
+        self.x = x
+        return self.params["scale"] * x
+
+    def backward(self, dout):
+        self.grads["scale"] = np.array([np.sum(self.x * dout)])
+        return self.params["scale"] * dout
+
+
+def test_a_net_with_a_layer_of_the_reader():
+    layers = [bd.Affine(units=4), bd.Residual([Half(), bd.Affine(units=4)]), bd.Relu(), bd.Affine(units=2)]
+    net = bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=3, seed=1)
+    found = parts(plot.graph(net))
+    assert "Half" in found[_svg.INK]
+    assert found[_svg.VALUE] == ["(N, 3)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 4)", "(N, 2)", "one number"]
+    (panel,) = plot.activations(net, RNG.normal(size=(5, 3)))
+    assert panel.get_title().startswith("3 Relu")
 
 
 def test_graph_of_layers_with_and_without_x():

@@ -161,251 +161,200 @@ PyObject *one_sided(PyObject *module, PyObject *args)
 
 /* ---------------------------------------------------------------- numerical derivatives of the loss */
 
-/* One parameter (or x) being moved along one direction, and the loss there. */
+/* What a call needs: the net with x and t, and moves of one of its parameters. */
 typedef struct {
-    bd_net *net;
-    double *values;      /* what is moved; the net is a float64 one */
-    const double *start; /* its values before */
-    const double *along; /* a direction, or NULL to move one element */
-    bd_size size_of_values, element;
-    int first; /* step from which the forward pass has to run again */
-    const void *x;
-    const bd_target *t;
-    bd_size n;
-    double size; /* of the terms of the loss, which its rounding is relative to */
-} loss_probe;
+    bd_stack *stack;
+    PyArrayObject *x;
+    target_in t;
+    bd_move *move;
+    npy_intp moves;
+    void *start;
+} moving;
 
-static bool probe_loss(void *context, double h, bd_sample *sample)
+/* The moves: rows of float64 are directions, int64 are elements. */
+static int intake_moves(moving *m, NetObject *self, int which, PyArrayObject *directions)
 {
-    const loss_probe *probe = context;
-
-    sample->moved = h;
-    if (probe->along) {
-        for (bd_size i = 0; i < probe->size_of_values; i++)
-            probe->values[i] = probe->start[i] + h * probe->along[i];
-    } else {
-        probe->values[probe->element] = probe->start[probe->element] + h;
-        sample->moved = probe->values[probe->element] - probe->start[probe->element];
-    }
-    sample->value = bd_net_loss_from(probe->net, probe->first, probe->x, probe->t, probe->n, true);
-    sample->noise = 0x1p-52 * (probe->size + fabs((double)sample->value));
-    return true;
-}
-
-static double magnitude(const loss_probe *probe)
-{
+    const bd_net *net = self->net;
+    const bd_dtype dtype = bd_net_dtype(net);
+    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
+    const bool along = PyArray_NDIM(directions) == 2;
+    const bd_size size = array ? bd_count(&array->shape) : PyArray_SIZE(m->x);
+    const size_t bytes = (size_t)size * bd_dtype_size(dtype);
+    const char *values =
+        array ? (const char *)bd_net_params(net) + (size_t)array->offset * bd_dtype_size(dtype) : PyArray_DATA(m->x);
     double most = 0;
 
-    if (!probe->along)
-        return probe->start[probe->element] < 0 ? -probe->start[probe->element] : probe->start[probe->element];
-    for (bd_size i = 0; i < probe->size_of_values; i++) {
-        const double size = probe->start[i] < 0 ? -probe->start[i] : probe->start[i];
-        most = size > most ? size : most;
-    }
-    return most;
-}
-
-/* The arrays behind a loss_probe. */
-typedef struct {
-    loss_probe probe;
-    PyArrayObject *x; /* a copy: the caller's x is never moved */
-    target_in t;
-    double *start;
-} probe_call;
-
-/* Makes ready to move parameter `which` (-1: x), and runs the loss once where it is. */
-static int begin_probe(probe_call *call, NetObject *self, int which, PyObject *x_object, PyObject *t_object)
-{
-    bd_net *net = self->net;
-    bd_size n;
-    bd_detail detail;
-    bd_status status;
-    double loss;
-
-    if (bd_net_dtype(net) != BD_F64 || which < -1 || which >= bd_net_param_count(net)) {
-        PyErr_SetString(PyExc_ValueError, "numerical derivatives need a float64 net and one of its parameters");
-        return -1;
-    }
-    PyArrayObject *x = intake_x_and_t(self, x_object, t_object, &n, &call->t);
-    if (!x)
-        return -1;
-    call->x = (PyArrayObject *)PyArray_NewCopy(x, NPY_CORDER);
-    Py_DECREF(x);
-    if (!call->x || reserve(self, n))
-        return -1;
-    const bd_array *array = which < 0 ? NULL : bd_net_param(net, which);
-    call->probe = (loss_probe){.net = net,
-                               .size_of_values = array ? bd_count(&array->shape) : PyArray_SIZE(call->x),
-                               .values = array ? (double *)bd_net_params(net) + array->offset : PyArray_DATA(call->x),
-                               .first = array ? array->step : 0,
-                               .x = PyArray_DATA(call->x),
-                               .t = &call->t.target,
-                               .n = n};
-    if (!(call->start = PyMem_RawMalloc((size_t)call->probe.size_of_values * sizeof *call->start + 1))) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    memcpy(call->start, call->probe.values, (size_t)call->probe.size_of_values * sizeof *call->start);
-    call->probe.start = call->start;
-    Py_BEGIN_ALLOW_THREADS status = bd_net_loss(net, &loss, NULL, call->probe.x, call->probe.t, n, true, &detail);
-    Py_END_ALLOW_THREADS if (status) raise_status(status, &detail, NULL);
-    else call->probe.size = bd_net_largest_score(net, n);
-    return status ? -1 : 0;
-}
-
-/* Puts back what was moved. */
-static void restore(const loss_probe *probe)
-{
-    if (probe->along)
-        memcpy(probe->values, probe->start, (size_t)probe->size_of_values * sizeof *probe->start);
-    else
-        probe->values[probe->element] = probe->start[probe->element];
-}
-
-static void end_probe(probe_call *call)
-{
-    PyMem_RawFree(call->start);
-    Py_XDECREF(call->x);
-    Py_XDECREF(call->t.array);
-}
-
-static int check_directions(const probe_call *call, PyArrayObject *directions)
-{
-    const bool along = PyArray_NDIM(directions) == 2;
-    const int64_t *element = PyArray_DATA(directions);
-
     if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
-        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != call->probe.size_of_values)) {
+        PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != size)) {
         PyErr_SetString(PyExc_ValueError, "directions must be rows of float64, or int64 elements");
         return -1;
     }
-    for (npy_intp i = 0; !along && i < PyArray_DIM(directions, 0); i++)
-        if (element[i] < 0 || element[i] >= call->probe.size_of_values) {
-            PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)element[i]);
+    m->moves = PyArray_DIM(directions, 0);
+    m->move = PyMem_RawCalloc((size_t)m->moves + 1, sizeof *m->move);
+    m->start = PyMem_RawMalloc(along ? bytes + 1 : 1);
+    if (!m->move || !m->start) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (along)
+        memcpy(m->start, values, bytes);
+    for (bd_size i = 0; along && i < size; i++)
+        most = fmax(most, fabs(get_element((const char *)m->start + (size_t)i * bd_dtype_size(dtype), dtype)));
+    for (npy_intp i = 0; i < m->moves; i++) {
+        bd_move *move = &m->move[i];
+        *move = (bd_move){.start = m->start, .size = most};
+        if (along)
+            move->along = (const double *)PyArray_DATA(directions) + i * size;
+        else
+            move->element = ((const int64_t *)PyArray_DATA(directions))[i];
+        if (move->element < 0 || (!along && move->element >= size)) {
+            PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)move->element);
             return -1;
         }
+    }
     return 0;
 }
 
-static void aim(probe_call *call, PyArrayObject *directions, npy_intp i)
+static int begin_moving(moving *m, NetObject *self, int which, PyArrayObject *directions, PyObject *x, PyObject *t)
 {
-    if (PyArray_NDIM(directions) == 2)
-        call->probe.along = (const double *)PyArray_DATA(directions) + i * call->probe.size_of_values;
-    else
-        call->probe.element = ((const int64_t *)PyArray_DATA(directions))[i];
+    bd_detail detail;
+    bd_status status;
+    bd_size n;
+
+    if (which < -1 || which >= bd_net_param_count(self->net)) {
+        PyErr_SetString(PyExc_ValueError, "the net has no such parameter");
+        return -1;
+    }
+    if (!(m->x = intake_x_and_t(self, x, t, &n, &m->t)) || intake_moves(m, self, which, directions))
+        return -1;
+    Py_BEGIN_ALLOW_THREADS status = bd_stack_create(&m->stack, self->net, PyArray_DATA(m->x), &m->t.target, n, &detail);
+    Py_END_ALLOW_THREADS if (status) raise_status(status, &detail, NULL);
+    return status ? -1 : 0;
+}
+
+static void end_moving(moving *m)
+{
+    bd_stack_free(m->stack);
+    PyMem_RawFree(m->move);
+    PyMem_RawFree(m->start);
+    Py_XDECREF(m->x);
+    Py_XDECREF(m->t.array);
 }
 
 enum { RESULT_COLUMNS = 12 };
 
 static void write_result(double *row, const bd_derivative_result *r)
 {
-    row[0] = r->value;
-    row[1] = r->uncertainty;
-    row[2] = r->step;
-    row[3] = r->evaluations;
-    row[4] = r->left;
-    row[5] = r->right;
-    row[6] = r->finite;
-    row[7] = r->one_sided;
-    row[8] = r->bend;
-    row[9] = r->kind;
-    row[10] = r->left_uncertainty;
-    row[11] = r->right_uncertainty;
+    const double columns[RESULT_COLUMNS] = {r->value,
+                                            r->uncertainty,
+                                            r->step,
+                                            r->evaluations,
+                                            r->left,
+                                            r->right,
+                                            r->finite,
+                                            r->one_sided,
+                                            r->bend,
+                                            r->kind,
+                                            r->left_uncertainty,
+                                            r->right_uncertainty};
+    memcpy(row, columns, sizeof columns);
 }
 
-static void differentiate(bd_derivative_result *r, loss_probe *probe, double rtol, double h)
-{
-    bd_sample right, left;
+/* Runs without the GIL; takes it now and then to look for a signal. */
+typedef struct {
+    PyThreadState *thread;
+    double looked;
+} signals;
 
-    if (h > 0) {
-        probe_loss(probe, h, &right);
-        probe_loss(probe, -h, &left);
-        *r = (bd_derivative_result){
-            .value = (double)((right.value - left.value) / (right.moved - left.moved)), .step = h, .evaluations = 2};
-    } else {
-        bd_derivative(r, probe_loss, probe, magnitude(probe), 0, rtol);
+static bool no_signal(void *context)
+{
+    signals *s = context;
+    bool quiet = true;
+
+    if (seconds() - s->looked > SIGNAL_SECONDS) {
+        PyEval_RestoreThread(s->thread);
+        quiet = !PyErr_CheckSignals();
+        s->thread = PyEval_SaveThread();
+        s->looked = seconds();
     }
+    return quiet;
 }
 
 /* Derivatives of the loss for parameter `which` (-1: x): along each row of `directions` (k, size), or for each element
- * in `directions` (k,) of integers. h = 0: the adaptive ladder; else a plain central difference. Returns (k, 8): value,
- * uncertainty, step, evaluations, left, right, finite, one_sided. The net is left as it was. */
+ * in `directions` (k,) of integers. h not 0: plain central differences. Returns rows as of derivative(). The net is
+ * left as it was. */
 PyObject *net_derivatives(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
-    PyObject *x_object, *t_object;
+    PyObject *x, *t;
     PyArrayObject *directions, *results = NULL;
-    probe_call call = {0};
-    double rtol, h;
-    int which;
-    bool failed = true;
+    bd_derivative_result *found = NULL;
+    bd_ladder_options options = {0};
+    moving m = {0};
+    int which, both_sides = 0;
+    bool done = false;
 
-    if (!PyArg_ParseTuple(args, "iO!OOdd:derivatives", &which, &PyArray_Type, &directions, &x_object, &t_object, &rtol,
-                          &h) ||
+    if (!PyArg_ParseTuple(args, "iO!OOdd|dp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
+                          &options.h, &options.coarsest, &both_sides) ||
         !enter(self))
         return NULL;
-    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
+    options.both_sides = both_sides;
+    if (begin_moving(&m, self, which, directions, x, t))
         goto done;
-    const npy_intp count = PyArray_DIM(directions, 0);
-    npy_intp result_shape[2] = {count, RESULT_COLUMNS};
-    if (!(results = (PyArrayObject *)PyArray_SimpleNew(2, result_shape, NPY_DOUBLE)))
+    if (!(found = PyMem_RawCalloc((size_t)m.moves + 1, sizeof *found))) {
+        PyErr_NoMemory();
         goto done;
-    double *row = PyArray_DATA(results);
-    failed = false;
-    for (npy_intp i = 0; i < count && !failed;) {
-        Py_BEGIN_ALLOW_THREADS for (const double began = seconds(); i < count && seconds() - began < SIGNAL_SECONDS;
-                                    i++)
-        {
-            bd_derivative_result r = {0};
-            aim(&call, directions, i);
-            differentiate(&r, &call.probe, rtol, h);
-            restore(&call.probe);
-            write_result(row + i * RESULT_COLUMNS, &r);
-        }
-        Py_END_ALLOW_THREADS failed = PyErr_Occurred() || PyErr_CheckSignals(); /* a Python layer may raise */
     }
+    signals s = {PyEval_SaveThread(), seconds()};
+    done = bd_stack_derivatives(m.stack, which, m.move, m.moves, &options, found, no_signal, &s);
+    PyEval_RestoreThread(s.thread);
+    done = done && !PyErr_Occurred(); /* a Python layer may raise */
+    npy_intp shape[2] = {m.moves, RESULT_COLUMNS};
+    if (done && (results = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_DOUBLE)))
+        for (npy_intp i = 0; i < m.moves; i++)
+            write_result((double *)PyArray_DATA(results) + i * RESULT_COLUMNS, &found[i]);
 done:
     leave(self);
-    end_probe(&call);
-    if (failed)
-        Py_CLEAR(results);
+    PyMem_RawFree(found);
+    end_moving(&m);
     return (PyObject *)results;
 }
 
-/* The loss for parameter `which` moved by each of `steps` along one of `directions`: (k,) values. */
+/* The loss for parameter `which` moved by each of `steps` along one of `directions`: (k, 2), how far it differs from
+ * the loss unmoved, and a bound on the rounding in that. */
 PyObject *net_losses_along(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
-    PyObject *x_object, *t_object;
+    PyObject *x, *t;
     PyArrayObject *directions, *steps, *losses = NULL;
-    probe_call call = {0};
+    moving m = {0};
     int which;
-    bd_sample sample;
 
-    if (!PyArg_ParseTuple(args, "iO!O!OO:losses_along", &which, &PyArray_Type, &directions, &PyArray_Type, &steps,
-                          &x_object, &t_object) ||
+    if (!PyArg_ParseTuple(args, "iO!O!OO:losses_along", &which, &PyArray_Type, &directions, &PyArray_Type, &steps, &x,
+                          &t) ||
         !enter(self))
         return NULL;
-    if (begin_probe(&call, self, which, x_object, t_object) || check_directions(&call, directions))
+    if (begin_moving(&m, self, which, directions, x, t))
         goto done;
-    if (PyArray_DIM(directions, 0) != 1 || PyArray_TYPE(steps) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(steps)) {
+    if (m.moves != 1 || PyArray_TYPE(steps) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(steps)) {
         PyErr_SetString(PyExc_ValueError, "one direction, and steps of float64");
         goto done;
     }
-    npy_intp count = PyArray_SIZE(steps);
-    if (!(losses = (PyArrayObject *)PyArray_SimpleNew(1, &count, NPY_DOUBLE)))
+    npy_intp shape[2] = {PyArray_SIZE(steps), 2};
+    if (!(losses = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_DOUBLE)))
         goto done;
-    const double *step = PyArray_DATA(steps);
-    double *loss = PyArray_DATA(losses);
-    aim(&call, directions, 0);
-    Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < count; i++)
+    double *row = PyArray_DATA(losses);
+    Py_BEGIN_ALLOW_THREADS for (npy_intp i = 0; i < shape[0]; i++, row += 2)
     {
-        probe_loss(&call.probe, step[i], &sample);
-        loss[i] = (double)sample.value;
+        const long double rest = bd_stack_at(m.stack).value;
+        bd_sample sample;
+        m.move->h = ((const double *)PyArray_DATA(steps))[i];
+        bd_stack_losses(m.stack, which, m.move, 1, &sample);
+        row[0] = (double)(sample.value - rest);
+        row[1] = sample.noise;
     }
-    restore(&call.probe);
     Py_END_ALLOW_THREADS done : leave(self);
-    end_probe(&call);
+    end_moving(&m);
     if (PyErr_Occurred()) /* a Python layer may raise */
         Py_CLEAR(losses);
     return (PyObject *)losses;

@@ -158,6 +158,7 @@ typedef enum {
     BD_IS_RELU = 1 << 9,       /* is that ReLU */
     BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
     BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
+    BD_PER_CHANNEL = 1 << 12,  /* a channel of out (a feature, where x is no image) needs that of x alone */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -212,6 +213,15 @@ typedef struct {
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
 } bd_io;
 
+/* Which of its branches (the sides of a ReLU, the winners of a pool) a function took, compared with another time. */
+typedef enum {
+    BD_UNTOLD,      /* nobody looked */
+    BD_UNMOVED,     /* nothing on the way to the result moved */
+    BD_SAME_BRANCH, /* the same */
+    BD_LEFT_TIE,    /* others, but only where the other time it was on the border */
+    BD_CROSSED,     /* others */
+} bd_branch;
+
 struct bd_layer_kind {
     const char *name;
     int inputs;   /* arrays that it takes */
@@ -222,6 +232,19 @@ struct bd_layer_kind {
     bd_status (*shape)(const bd_layer *layer, const bd_shape *x, bd_form *form, bd_detail *detail);
     void (*forward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
     void (*backward[BD_DTYPES])(const bd_layer *layer, const bd_io *io);
+
+    /* For numerical derivatives (net_derivative.c), which move one number at a time; images with their channels first.
+     * The first three, or none, are there for kinds that are linear in their parameters and in x: */
+    /* the features of a sample's out that an element of a parameter reaches */
+    void (*reach)(const bd_layer *layer, const bd_shape *x, int param, bd_size element, bd_size *from, bd_size *count);
+    /* part, those features of out, after the element has moved by `step` (of the float type); x (1, ...) is io->x[0] */
+    void (*nudge[BD_DTYPES])(const bd_layer *layer, const bd_io *io, int param, bd_size element, const void *step,
+                             void *part);
+    /* out (1, ...) += what `change` of `count` features of x, whole channels, makes of it */
+    void (*spread[BD_DTYPES])(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
+                              bd_size count);
+    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. */
+    bd_branch (*branch[BD_DTYPES])(const bd_layer *layer, const bd_io *io, const void *before);
 };
 
 /* ---------------------------------------------------------------- the kinds (layers/registry.c) */
@@ -315,6 +338,8 @@ typedef struct {
     bool fused;                   /* done by the step before it */
     bd_form form;                 /* for one sample */
     int first_param, param_count; /* of bd_net_param */
+    int first_buffer;
+    int in[BD_MAX_INPUT], out; /* values: 0 is x, each step makes one */
 } bd_step_info;
 
 /* `input` has dim[0] = 1, count is at least 1. `loss` must be a loss, the layers must not. detail->where: the step of
@@ -343,8 +368,9 @@ void *bd_net_buffers(const bd_net *net);
 /* The memory itself, so that views of it can outlive the net: who takes it frees it with bd_free, after the net. */
 void *bd_net_take_arena(bd_net *net);
 int bd_net_step_count(const bd_net *net);
-void bd_net_step_info(const bd_net *net, int i, bd_step_info *info);
-bd_shape bd_net_output(const bd_net *net); /* of one sample */
+void bd_net_step_info(const bd_net *net, int i, bd_step_info *info); /* of the loss as well, the last */
+bd_shape bd_net_value_shape(const bd_net *net, int value);           /* for one sample */
+bd_shape bd_net_output(const bd_net *net);                           /* of one sample */
 bd_dtype bd_net_dtype(const bd_net *net);
 const bd_layer *bd_net_loss_layer(const bd_net *net);
 bd_rng *bd_net_rng(bd_net *net);
@@ -393,15 +419,6 @@ double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *
 double bd_net_largest_score(const bd_net *net, bd_size n);
 
 /* ---------------------------------------------------------------- numerical derivatives (gradcheck.c) */
-
-/* Which of its branches (the sides of a ReLU, the winners of a pool) f took, compared with h = 0. */
-typedef enum {
-    BD_UNTOLD,      /* nobody looked */
-    BD_UNMOVED,     /* nothing on the way to the result moved */
-    BD_SAME_BRANCH, /* the same */
-    BD_LEFT_TIE,    /* others, but only where h = 0 lies on the border */
-    BD_CROSSED,     /* others */
-} bd_branch;
 
 /* A function at a step h along one direction. */
 typedef struct {
@@ -466,6 +483,41 @@ void bd_ladder_begin(bd_ladder *ladder, const bd_sample *at, double size, double
 bool bd_ladder_next(const bd_ladder *ladder, double *h);
 void bd_ladder_take(bd_ladder *ladder, const bd_sample *right, const bd_sample *left);
 void bd_ladder_end(bd_ladder *ladder, bd_derivative_result *out);
+
+/* ---------------------------------------------------------------- of a net's loss (net_derivative.c) */
+
+typedef struct bd_stack bd_stack;
+
+/* A parameter of a net, or x, moved by h: one element, or all along a direction. */
+typedef struct {
+    bd_size element;
+    double h;
+    const double *along; /* NULL: one element */
+    const void *start;   /* with `along`: the numbers as they are, in the net's float type ... */
+    double size;         /* ... and the largest of them */
+} bd_move;
+
+/* The net in training mode with these n samples, its random numbers from where its generator stands.
+ * While it lives, neither the net nor the target may change. x is copied. */
+bd_status bd_stack_create(bd_stack **stack, bd_net *net, const void *x, const bd_target *t, bd_size n,
+                          bd_detail *detail);
+void bd_stack_free(bd_stack *stack);
+/* The loss as it is. */
+bd_sample bd_stack_at(const bd_stack *stack);
+/* The loss after each of the moves of parameter `which` (-1: x), each alone: all of elements, or all along directions.
+ * The net is left as it was. */
+void bd_stack_losses(bd_stack *stack, int which, const bd_move *move, int count, bd_sample *out);
+
+typedef struct {
+    double h;              /* not 0: plain central differences with this step */
+    double coarsest, rtol; /* of the ladder */
+    bool both_sides;
+} bd_ladder_options;
+
+/* Derivatives by each of the moves (their h is ignored). False if go_on, asked now and then, said so. */
+bool bd_stack_derivatives(bd_stack *stack, int which, const bd_move *moves, bd_size count,
+                          const bd_ladder_options *options, bd_derivative_result *out, bool (*go_on)(void *),
+                          void *context);
 
 /* ---------------------------------------------------------------- kernels (kernels/dispatch.c) */
 

@@ -486,7 +486,9 @@ static void set_exactly_0(bd_derivative_result *out, const bd_ladder *l)
     const double noise = noise_at(l, l->count - 1), rounding = 0x1p-50 * (double)fabsl(l->at.value);
 
     out->value = out->left = out->right = 0;
-    out->uncertainty = out->exact || noise <= rounding ? 0 : 2 * noise / l->coarsest;
+    const bd_rung *last = &l->rung[l->count - 1];
+    const bool still = last->right.branch == BD_UNMOVED && last->left.branch == BD_UNMOVED;
+    out->uncertainty = still || (!l->exact && noise <= rounding) ? 0 : 2 * noise / l->coarsest;
     out->left_uncertainty = out->right_uncertainty = out->uncertainty;
     out->step = l->coarsest;
     out->kind = out->uncertainty == 0 ? BD_SMOOTH : BD_UNRESOLVED;

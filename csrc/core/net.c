@@ -417,7 +417,15 @@ void bd_net_step_info(const bd_net *net, int i, bd_step_info *info)
                            .fused = step->relu_done,
                            .form = step->form,
                            .first_param = step->first_param,
-                           .param_count = step->param_count};
+                           .param_count = step->param_count,
+                           .first_buffer = step->first_buffer,
+                           .in = {step->in[0], step->in[1]},
+                           .out = step->out};
+}
+
+bd_shape bd_net_value_shape(const bd_net *net, int value)
+{
+    return net->value[value].shape;
 }
 
 bd_shape bd_net_output(const bd_net *net)

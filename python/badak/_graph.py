@@ -323,10 +323,10 @@ def _from_plan(net, shapes, names):
     """The shapes and the names of parameters from the net's own plan."""
     parameters = list(net.params)
     for layer, step in zip(_depth_first(net.layers), net._core.steps(), strict=True):
-        shapes[layer] = ("N", *step["shape"])
-        names[layer] = parameters[step["first_param"] : step["first_param"] + step["param_count"]]
+        shapes[id(layer)] = ("N", *step["shape"])
+        names[id(layer)] = parameters[step["first_param"] : step["first_param"] + step["param_count"]]
         if isinstance(layer, Residual):
-            names[layer] = []
+            names[id(layer)] = []
 
 
 def _depth_first(layers):
@@ -345,7 +345,7 @@ def _by_running(layers, x, shapes):
         if isinstance(layer, Residual):
             _by_running(layer.layers, x, shapes)
         x = forward(layer, x)
-        shapes[layer] = np.shape(x)
+        shapes[id(layer)] = np.shape(x)
 
 
 def _is_loss(layer):
@@ -373,7 +373,7 @@ class _Chain:
             x = 20.0
             for layer in line:
                 x = self._draw(layer, x, y, text)
-                text = self._text(self.shapes.get(layer))
+                text = self._text(self.shapes.get(id(layer)))
             height, before = y + 42, y
         if not _is_loss(self.layers[-1]):
             x = self._arrow(x, y, text)
@@ -395,7 +395,7 @@ class _Chain:
                 width = 0.0
             lines[-1].append(layer)
             width += wide
-            text = self._text(self.shapes.get(layer))
+            text = self._text(self.shapes.get(id(layer)))
         return lines
 
     def _text(self, shape):
@@ -410,7 +410,7 @@ class _Chain:
         return type(layer).__name__
 
     def _small(self, layer):
-        names = self.names.get(layer)
+        names = self.names.get(id(layer))
         if names is None and isinstance(layer, Layer):
             names = list(layer.params)
         return " ".join(names or ())
@@ -425,7 +425,7 @@ class _Chain:
         text = None
         for one in layer.layers:
             inner += self._gap(text) + self._width(one)
-            text = self._text(self.shapes.get(one))
+            text = self._text(self.shapes.get(id(one)))
         return inner + (self._gap(text) - self._gap(None) if text else 0)
 
     def _rise(self, layer):
@@ -455,7 +455,7 @@ class _Chain:
         end, text = fork, None
         for one in layer.layers:
             end = self._draw(one, end, y, text)
-            text = self._text(self.shapes.get(one))
+            text = self._text(self.shapes.get(id(one)))
         end = self._arrow(end, y, text)
         above = y - self._rise(layer)
         self.body += arrow([(fork, y), (fork, above), (end + BOX, above), (end + BOX, y - BOX)])

@@ -70,8 +70,10 @@ class Adapter:
             layer = copy.deepcopy(self.layer)
         except Exception:  # what cannot be copied is tried itself
             layer = self.layer
+        x = np.full((2, *input_shape), 0.5)
+        x.flags.writeable = False
         with np.errstate(all="ignore"):
-            out = np.shape(self.call(layer, np.full((2, *input_shape), 0.5), False))
+            out = np.shape(self.call(layer, x, False))
         if not out or out[0] != 2:
             raise ValueError(
                 f"{self.kind}.forward made shape {out} of 2 samples {(2, *input_shape)}: expected (2, ...)"

@@ -345,7 +345,7 @@ class Pooling:
     def forward(self, x):
         """X (N, C, H, W), out (N, C, OH, OW). Where several are the largest, the first in its window is it."""
         flat = windows(x, self.pool_h, self.pool_w, self.stride, self.pad, fill=-np.inf)
-        flat = flat.reshape(*flat.shape[:4], -1)
+        flat = flat.reshape(*flat.shape[:4], self.pool_h * self.pool_w)
         if self.mean:
             share = flat > -np.inf
             share = share / share.sum(axis=-1, keepdims=True)

@@ -41,9 +41,9 @@ def show(what):
     'Sigmoid: out = 1 / (1 + exp(-x))                                 (book: section 5.5.2)'
     """
     kind = what if isinstance(what, type) else type(what)
-    if issubclass(kind, Layer) and kind.kind:
+    if issubclass(kind, Layer) and getattr(kind, "kind", None):
         return _layer(kind.kind)
-    if issubclass(kind, Optimizer) and kind.kind:
+    if issubclass(kind, Optimizer) and getattr(kind, "kind", None):
         return _optimizer(kind)
     if issubclass(kind, (MulLayer, AddLayer)):
         kind = MulLayer if issubclass(kind, MulLayer) else AddLayer

@@ -6,6 +6,7 @@ from . import _core
 
 FLOAT64_EPS = 2.0**-52
 KINK, JUMP = 1, 2  # of the kinds that the ladder tells
+COARSEST = 2.0**-9  # for nets: within one branch the loss is very smooth, and near steps cross few kinks
 
 
 class Slope:
@@ -116,36 +117,49 @@ def rows_of(found):
 
 
 class NetSlope:
-    """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input."""
+    """The same for the loss of a float64 Net, all in C. `which`: a parameter's number, or -1 for the input.
+
+    C compares the branches that every ReLU and max pool takes: a kink (kind 1) is known there, not guessed.
+    """
 
     def __init__(self, core, which, array, x, t, replay):
         self.core, self.which, self.array, self.x, self.t = core, which, array, x, t
         self.replay = replay  # state of the generator, for layers that draw
         self.evaluations = 0
 
-    def _derivatives(self, directions, rtol):
+    def _derivatives(self, directions, rtol, coarsest, both_sides=False):
         self.core.rng = self.replay
-        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0)
+        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0, coarsest, both_sides)
         self.evaluations += int(found[:, 3].sum())
-        return rows_of(found)
+        return found
 
-    def elements(self, indices, rtol):
-        return self._derivatives(np.asarray(indices, dtype=np.int64), rtol)
+    def elements(self, indices, rtol, coarsest=COARSEST):
+        return rows_of(self._derivatives(np.asarray(indices, dtype=np.int64), rtol, coarsest))
 
-    def element(self, index, rtol):
-        return tuple(self.elements([index], rtol)[0])
+    def element(self, index, rtol, coarsest=COARSEST):
+        return tuple(self.elements([index], rtol, coarsest)[0])
 
-    def along(self, direction, rtol):
-        return tuple(self._derivatives(np.ascontiguousarray(direction[None]), rtol)[0])
+    def along(self, direction, rtol, coarsest=COARSEST):
+        return tuple(rows_of(self._derivatives(np.ascontiguousarray(direction[None]), rtol, coarsest))[0])
+
+    def one_sided(self, index, rtol=1e-6):
+        found = self._derivatives(np.array([index], dtype=np.int64), rtol, COARSEST, True)
+        return tuple(found[0, [4, 10, 5, 11, 9]])
+
+    def one_sided_along(self, direction, rtol=1e-6):
+        found = self._derivatives(np.ascontiguousarray(direction[None]), rtol, COARSEST, True)
+        return tuple(found[0, [4, 10, 5, 11, 9]])
 
     def values(self, index, steps):
-        return self._losses(np.array([index], dtype=np.int64), steps)
+        """(the loss after each step, less the loss at rest; a bound on the rounding in that)."""
+        return self._values(np.array([index], dtype=np.int64), steps)
 
     def values_along(self, direction, steps):
-        return self._losses(np.ascontiguousarray(direction[None], dtype=float), steps)
+        return self._values(np.ascontiguousarray(direction[None]), steps)
 
-    def _losses(self, direction, steps):
+    def _values(self, directions, steps):
         self.evaluations += len(steps)
         self.core.rng = self.replay
-        losses = self.core.losses_along(self.which, direction, np.asarray(steps, dtype=float), self.x, self.t)
-        return losses, 64 * FLOAT64_EPS * (1 + float(np.abs(losses[0])))
+        steps = np.asarray(steps, dtype=float)
+        losses, noise = self.core.losses_along(self.which, directions, steps, self.x, self.t).T
+        return losses, float(noise.max(initial=0))

@@ -20,7 +20,7 @@ import numpy as np
 from . import _core, layers
 from . import optimizer as optimizers
 from .errors import ChecksumError, FormatError
-from .layers import CoreLayer, LossLayer, Residual
+from .layers import CoreLayer, LossLayer, Residual, check_layer
 from .net import Net, specs_of, with_children
 
 __all__ = ["load"]
@@ -372,6 +372,8 @@ def _build(metadata, tensors, custom):
     if len(generator) != 2 or not all(type(n) is int and 0 <= n < 2**64 for n in generator):
         raise FormatError("the state of its generator is not two numbers")
     try:
+        if not isinstance(architecture["layers"], list) or not isinstance(architecture["input_shape"], list):
+            raise FormatError("its layers or its input_shape are no list")
         chain = tuple(_layer_from_json(entry, custom) for entry in architecture["layers"])
         loss = _layer_from_json(architecture["loss"], {})
         input_shape = tuple(architecture["input_shape"])
@@ -442,7 +444,9 @@ def _layer_from_json(entry, custom):
             raise ValueError(
                 f"this net has a Python layer {name!r:.40}: pass custom={{{name!r:.40}: its class}} to load it"
             )
-        return custom[name](**config)
+        layer = custom[name](**config)
+        check_layer(layer, f"custom[{name!r}] must return a badak layer")
+        return layer
     kinds = _core.layer_kinds()
     kind, hyper = entry["kind"], entry["hyper"]
     if not isinstance(kind, str) or kind not in kinds:

@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 
+from ._checkup_texts import TEXTS
+from .language import get_language
 from .layers import LeakyRelu, Relu, Sigmoid, Tanh
 from .optimizer import Adam
 
@@ -14,49 +16,6 @@ BATCH = 32  # samples to learn by heart
 SECONDS, STEPS = 2.0, 500  # for that, at most
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
-
-# What there is to say, by finding and outcome. {} are numbers and names.
-TEXTS = {
-    "en": {
-        "input": "The input lies between {low:.3g} and {high:.3g}.",
-        "input_255": "The input goes up to {high:.3g}, like bytes of images: divide it by 255.",
-        "input_large": "The input has a standard deviation of {std:.3g}: bring it near 1, by x = (x - mean) / std.",
-        "input_constant": "All samples are the same: there is nothing to learn from.",
-        "input_fixed": "{count} of {total} numbers of a sample never change: they tell nothing, but do no harm.",
-        "input_not_finite": "The input holds NaN or infinity: nothing can be learned from it.",
-        "labels": "{classes} classes, from {fewest} to {most} samples each.",
-        "labels_missing": "{missing} of {classes} classes do not occur in the labels.",
-        "labels_single": "All samples have the same label: the net need not look at them.",
-        "first_loss": "The loss before training is {loss:.4g}; guessing gives {guess:.4g}.",
-        "first_loss_high": "The loss before training is {loss:.4g}, but guessing gives {guess:.4g}: the first "
-        "weights are too large, or the input is.",
-        "loss_now": "The loss is {loss:.4g} after {updates} updates; guessing gives {guess:.4g}.",
-        "loss_worse": "After {updates} updates the loss is {loss:.4g}, worse than the {guess:.4g} of guessing.",
-        "loss_not_finite": "The loss is {loss}: nothing can be learned until it is a number.",
-        "alive": "{place}: {share:.0%} of its units are silent for every sample.",
-        "dead": "{place}: {share:.0%} of its units are 0 for every sample and can never learn: use a smaller learning "
-        'rate, init="he", or LeakyRelu.',
-        "saturated": "{place}: {share:.0%} of its outputs are at an end of its range, where the slope is 0: use init="
-        '"xavier", a smaller input, or batch normalization before it.',
-        "constant": "{place} gives the same for every sample: what comes after it cannot tell them apart.",
-        "gradient": "The gradients of all layers are between {low:.2g} and {high:.2g} of their weights' size.",
-        "gradient_zero": "{place}: its gradient is 0: it does not learn at all.",
-        "gradient_vanishes": "The gradient of {place} is only {ratio:.1g} of that of {last}: it vanishes on the way "
-        "back. Use Relu, batch normalization or Residual.",
-        "gradient_not_finite": "{place}: its gradient is not finite.",
-        "rate": "A step with {optimizer} changes the weights by {change:.1g} of their size.",
-        "rate_high": "A step with {optimizer} changes the weights of {place} by {change:.2g} of their size: the "
-        "learning rate is too large; good is about 0.001.",
-        "rate_low": "A step with {optimizer} changes the weights by {change:.1g} of their size at most: the learning "
-        "rate is small; good is about 0.001.",
-        "rate_not_finite": "One step with {optimizer} ends in infinity: use a much smaller learning rate.",
-        "overfit": "It can learn {count} samples by heart: loss {before:.3g} to {after:.3g} in {steps} steps.",
-        "overfit_not": "It could not learn even {count} samples by heart: loss {before:.3g} to {after:.3g} in {steps} "
-        "steps. Is it large enough? Do x and t belong together?",
-        "healthy": "HEALTHY",
-        "look": "LOOK AT THIS",
-    },
-}
 
 
 class Finding:
@@ -118,7 +77,7 @@ class Checkup:
 
 
 def _text(name):
-    return TEXTS["en"][name]
+    return TEXTS[name][get_language() == "ko"]
 
 
 def checkup(net, x, t):
@@ -191,7 +150,7 @@ def _loss_finding(net, x, t):
     if not math.isfinite(loss):
         return Finding("loss_not_finite", PROBLEM, loss=loss)
     if updates:
-        worse = loss > guess * 1.05
+        worse = loss > 1.5 * guess
         return Finding("loss_worse" if worse else "loss_now", PROBLEM if worse else OK,
                        loss=loss, guess=guess, updates=updates)  # fmt: skip
     limit = 2 * guess + 0.5 if net._classifies else 10 * guess + 1  # the mean of t may be far from 0

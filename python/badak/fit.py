@@ -12,7 +12,7 @@ from .progress import Progress
 from .schedule import checked_schedule
 
 SLICE_SECONDS = 0.05  # how long C trains before Python looks for Ctrl-C and at the clock
-BLOCK_BYTES = 1 << 24  # of samples read at a time from a file that has to be converted
+BLOCK_BYTES = 1 << 23  # of samples at a time, where they are read from a file and converted
 
 
 class Event:
@@ -101,7 +101,7 @@ class Samples:
             return
         core.prepare_x(x[:1], False, 0)
         self.x = x
-        self.rows_at_once = max(1, BLOCK_BYTES // max(1, x.nbytes // max(1, len(x))))
+        self.rows_at_once = max(1, BLOCK_BYTES // (x[:1].size * max(x.itemsize, dtype.itemsize)))
         for first in range(0, len(x), self.rows_at_once):
             core.prepare_x(x[first : first + self.rows_at_once], True, first)
 

@@ -1,5 +1,6 @@
 """``Net``: a network that is compiled once and then runs, forward, backward and update, in single C calls."""
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -148,7 +149,7 @@ class Net:
         self._need_classes("classify", "predict(x)")
         scores = self.predict(x)
         if self._one_class_each:
-            return scores.reshape(len(scores), -1).argmax(axis=1)
+            return scores.reshape(len(scores), math.prod(scores.shape[1:])).argmax(axis=1)
         return ((scores[:, 0] if scores.shape[1:] == (1,) else scores) > 0).astype(np.int64)
 
     def loss(self, x, t, train=False):

@@ -151,7 +151,7 @@ def filters(what, *, name=None, size=None, columns=None, axes=None, **kwargs):
         tiles = weights
     else:
         raise ValueError(f"weights of shape {weights.shape}: expected (N, c, h, w), or a matrix (h * w, units)")
-    return _draw.filters(tiles[:256], _one(axes), columns=columns, **kwargs)
+    return _draw.filters(tiles[:256], _one(axes), columns=columns, **{"interpolation": "nearest"} | kwargs)
 
 
 def _weights(what, name):

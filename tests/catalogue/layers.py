@@ -107,7 +107,7 @@ LAYER_ROWS = [
     ("Residual(None)", lambda: bd.Residual(None), TypeError, ""),
     ("Residual([])", lambda: bd.Residual([]), ValueError, "at least one layer"),
     ("Residual([None])", lambda: bd.Residual([None]), TypeError, "Residual takes badak layers, got NoneType"),
-    ("Residual([class])", lambda: bd.Residual([bd.Relu]), TypeError, "Residual takes badak layers, got type"),
+    ("Residual([class])", lambda: bd.Residual([bd.Relu]), TypeError, "Residual takes badak layers, got the class Relu"),
     ("Residual(layer)", lambda: bd.Residual(bd.Relu()), TypeError, ""),
     ("Residual(str)", lambda: bd.Residual("abc"), TypeError, "Residual takes badak layers, got str"),
     ("Residual of one twice", lambda: bd.Residual([LONELY, LONELY]), ValueError, "same"),

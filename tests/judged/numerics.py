@@ -487,7 +487,7 @@ add(
 
 
 def newton_root(a, steps=4):
-    x = a
+    x = np.where(np.real(a) > 0, a, np.nan)
     for _ in range(steps):
         x = 0.5 * (x + a / x)
     return x

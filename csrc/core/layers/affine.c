@@ -27,6 +27,27 @@ static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
         k->gemm_nt(io->dx[0], io->dout, io->param[W], n, in, units, io->relu_dx ? io->x[0] : NULL);
 }
 
+/* part: out[unit] */
+static void REAL(affine_nudge)(const bd_layer *layer, const bd_io *io, int param, bd_size element, const void *step,
+                               void *part)
+{
+    const real *x = io->x[0];
+
+    *(real *)part += *(const real *)step * (param == W ? x[element / layer->hyper[UNITS].i] : 1);
+}
+
+static void REAL(affine_spread)(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
+                                bd_size count)
+{
+    const bd_size units = layer->hyper[UNITS].i;
+    const real *w = (const real *)io->param[W] + from * units, *d = change;
+    real *to = out;
+
+    for (bd_size i = 0; i < count; i++, w += units)
+        for (bd_size j = 0; j < units && d[i] != 0; j++)
+            to[j] += d[i] * w[j];
+}
+
 #else /* ----------------------------------------------------- once */
 
 #include "../badak.h"
@@ -51,6 +72,14 @@ static bd_status affine_shape(const bd_layer *layer, const bd_shape *x, bd_form 
     return BD_OK;
 }
 
+static void affine_reach(const bd_layer *layer, const bd_shape *x, int param, bd_size element, bd_size *from,
+                         bd_size *count)
+{
+    (void)x;
+    *from = param == W ? element % layer->hyper[UNITS].i : element;
+    *count = 1;
+}
+
 const bd_layer_kind bd_affine = {
     .name = "Affine",
     .inputs = 1,
@@ -61,6 +90,9 @@ const bd_layer_kind bd_affine = {
     .shape = affine_shape,
     .forward = BD_EACH_REAL(affine_forward),
     .backward = BD_EACH_REAL(affine_backward),
+    .reach = affine_reach,
+    .nudge = BD_EACH_REAL(affine_nudge),
+    .spread = BD_EACH_REAL(affine_spread),
 };
 
 #endif

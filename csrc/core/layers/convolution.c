@@ -132,7 +132,8 @@ static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, cons
     const bd_size count = bd_count(io->out_shape);
 
     return list_possible(s, f) && k->count_nonzero(io->dout, count) <= count / 5 * 2 &&
-           k->all_finite(io->x[0], bd_count(io->shape)) && k->all_finite(io->param[W], s->fh * s->fw * s->c * f);
+           k->all_below(io->x[0], bd_count(io->shape), (real)INFINITY) &&
+           k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
 static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
@@ -195,8 +196,64 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
         REAL(turn_filters_first)(io->dparam[W], dw, &s, f, k);
 }
 
+/* out (oh, ow) += weight times what tap (i, j) of a window sees of channel x (h, w). */
+static void REAL(add_tap)(real *out, const real *x, const bd_window *s, bd_size i, bd_size j, real weight)
+{
+    const bd_size top = i * s->dilation - s->pad, left = j * s->dilation - s->pad;
+    bd_size from = 0, to = s->ow;
+
+    while (from < to && from * s->stride + left < 0)
+        from++;
+    while (from < to && (to - 1) * s->stride + left >= s->w)
+        to--;
+    for (bd_size oy = 0; oy < s->oh; oy++, out += s->ow) {
+        const bd_size y = oy * s->stride + top;
+        const real *row = x + y * s->w + left;
+        if (y < 0 || y >= s->h)
+            continue;
+        if (s->stride == 1)
+            for (bd_size ox = from; ox < to; ox++)
+                out[ox] += weight * row[ox];
+        else
+            for (bd_size ox = from; ox < to; ox++)
+                out[ox] += weight * row[ox * s->stride];
+    }
+}
+
+/* part: out[filter] */
+static void REAL(convolution_nudge)(const bd_layer *layer, const bd_io *io, int param, bd_size element,
+                                    const void *step, void *part)
+{
+    const bd_window s = window_of(layer, io->shape);
+    const bd_size tap = element % (s.fh * s.fw), c = element / (s.fh * s.fw) % s.c;
+    const real by = *(const real *)step;
+    real *out = part;
+
+    if (param == W)
+        REAL(add_tap)(out, (const real *)io->x[0] + c * s.h * s.w, &s, tap / s.fw, tap % s.fw, by);
+    else
+        for (bd_size a = 0; a < s.oh * s.ow; a++)
+            out[a] += by;
+}
+
+static void REAL(convolution_spread)(const bd_layer *layer, const bd_io *io, void *out, const void *change,
+                                     bd_size from, bd_size count)
+{
+    const bd_window s = window_of(layer, io->shape);
+    const bd_size area = s.h * s.w, taps = s.fh * s.fw, first = from / area, end = (from + count) / area;
+    const real *d = change;
+
+    for (bd_size f = 0; f < layer->hyper[FILTERS].i; f++)
+        for (bd_size c = first; c < end; c++) {
+            const real *w = (const real *)io->param[W] + (f * s.c + c) * taps;
+            for (bd_size t = 0; t < taps; t++)
+                REAL(add_tap)((real *)out + f * s.oh * s.ow, d + (c - first) * area, &s, t / s.fw, t % s.fw, w[t]);
+        }
+}
+
 #else
 
+#include <math.h>
 #include <string.h>
 
 #include "../badak.h"
@@ -345,6 +402,15 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
     return BD_OK;
 }
 
+static void convolution_reach(const bd_layer *layer, const bd_shape *x, int param, bd_size element, bd_size *from,
+                              bd_size *count)
+{
+    const bd_window s = window_of(layer, x);
+
+    *count = s.oh * s.ow;
+    *from = (param == W ? element / (s.c * s.fh * s.fw) : element) * *count;
+}
+
 #define SIZE(what) {what, BD_INT, .min = 1, .max = 0x1p48, .needed = true}
 
 const bd_layer_kind bd_convolution = {
@@ -362,6 +428,9 @@ const bd_layer_kind bd_convolution = {
     .shape = convolution_shape,
     .forward = BD_EACH_REAL(convolution_forward),
     .backward = BD_EACH_REAL(convolution_backward),
+    .reach = convolution_reach,
+    .nudge = BD_EACH_REAL(convolution_nudge),
+    .spread = BD_EACH_REAL(convolution_spread),
 };
 
 #endif

@@ -56,7 +56,7 @@ static bd_status dropout_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_dropout = {
     .name = "Dropout",
     .inputs = 1,
-    .flags = BD_DIFFERS_IN_TRAINING,
+    .flags = BD_DIFFERS_IN_TRAINING | BD_PER_CHANNEL,
     .hyper = {[RATIO] = {"dropout_ratio", BD_REAL, .min = 0, .max = 1, .below = true, .fallback = 0.5},
               [INVERTED] = {"inverted", BD_INT, .min = 0, .max = 1}},
     .shape = dropout_shape,

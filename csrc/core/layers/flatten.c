@@ -39,6 +39,7 @@ static bd_status flatten_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_flatten = {
     .name = "Flatten",
     .inputs = 1,
+    .flags = BD_PER_CHANNEL,
     .shape = flatten_shape,
     .forward = BD_EACH_REAL(flatten_forward),
     .backward = BD_EACH_REAL(flatten_backward),

@@ -36,17 +36,21 @@ static void REAL(leaky_relu_backward)(const bd_layer *layer, const bd_io *io)
 
 enum { SLOPE }; /* hyper-parameters */
 
+#define BD_BODY "layers/side_of_0.h"
+#include "../each_real.h"
+
 #define BD_BODY "layers/leaky_relu.c"
 #include "../each_real.h"
 
 const bd_layer_kind bd_leaky_relu = {
     .name = "LeakyRelu",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_ANY_ORDER,
+    .flags = BD_KEEP_INPUT | BD_ANY_ORDER | BD_PER_CHANNEL,
     .hyper = {[SLOPE] = {"slope", BD_REAL, .min = 0, .max = 1, .fallback = 0.01}},
     .shape = same_shape,
     .forward = BD_EACH_REAL(leaky_relu_forward),
     .backward = BD_EACH_REAL(leaky_relu_backward),
+    .branch = BD_EACH_REAL(side_of_0),
 };
 
 #endif

@@ -43,6 +43,36 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
     }
 }
 
+static bd_size REAL(winner)(const real *x, const bd_window *s, bd_size oy, bd_size ox)
+{
+    const bd_size top = oy * s->stride - s->pad, left = ox * s->stride - s->pad;
+    bd_size best = -1;
+
+    for (bd_size y = top < 0 ? 0 : top; y < top + s->fh && y < s->h; y++)
+        for (bd_size j = left < 0 ? 0 : left; j < left + s->fw && j < s->w; j++)
+            if (best < 0 || x[y * s->w + j] > x[best])
+                best = y * s->w + j;
+    return best;
+}
+
+/* Which pixel is the largest of each window, compared with `before`. */
+static bd_branch REAL(pooling_branch)(const bd_layer *layer, const bd_io *io, const void *before)
+{
+    const bd_window s = window_of(layer, io->shape);
+    const real *x = io->x[0], *b = before;
+    bd_branch branch = BD_SAME_BRANCH;
+
+    for (bd_size c = 0; c < s.c && !layer->hyper[MEAN].i; c++, x += s.h * s.w, b += s.h * s.w)
+        for (bd_size o = 0; o < s.oh * s.ow; o++) {
+            const bd_size now = REAL(winner)(x, &s, o / s.ow, o % s.ow), was = REAL(winner)(b, &s, o / s.ow, o % s.ow);
+            if (now != was && b[now] != b[was])
+                return BD_CROSSED;
+            if (now != was)
+                branch = BD_LEFT_TIE;
+        }
+    return branch;
+}
+
 #else
 
 #include "../badak.h"
@@ -92,7 +122,7 @@ static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_pooling = {
     .name = "Pooling",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES | BD_PER_CHANNEL,
     .hyper = {[HEIGHT] = {"pool_h", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [WIDTH] = {"pool_w", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [STRIDE] = {"stride", BD_INT, .min = 1, .max = 0x1p62, .fallback = 2},
@@ -101,6 +131,7 @@ const bd_layer_kind bd_pooling = {
     .shape = pooling_shape,
     .forward = BD_EACH_REAL(pooling_forward),
     .backward = BD_EACH_REAL(pooling_backward),
+    .branch = BD_EACH_REAL(pooling_branch),
 };
 
 #endif

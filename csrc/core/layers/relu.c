@@ -31,16 +31,20 @@ static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 #include "../../kernels/kernels.h"
 #include "same_shape.h"
 
+#define BD_BODY "layers/side_of_0.h"
+#include "../each_real.h"
+
 #define BD_BODY "layers/relu.c"
 #include "../each_real.h"
 
 const bd_layer_kind bd_relu = {
     .name = "Relu",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT | BD_IS_RELU | BD_ANY_ORDER,
+    .flags = BD_KEEP_OUTPUT | BD_IS_RELU | BD_ANY_ORDER | BD_PER_CHANNEL,
     .shape = same_shape,
     .forward = BD_EACH_REAL(relu_forward),
     .backward = BD_EACH_REAL(relu_backward),
+    .branch = BD_EACH_REAL(side_of_0),
 };
 
 #endif

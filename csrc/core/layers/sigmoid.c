@@ -37,7 +37,7 @@ static void REAL(sigmoid_backward)(const bd_layer *layer, const bd_io *io)
 const bd_layer_kind bd_sigmoid = {
     .name = "Sigmoid",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT | BD_ANY_ORDER,
+    .flags = BD_KEEP_OUTPUT | BD_ANY_ORDER | BD_PER_CHANNEL,
     .shape = same_shape,
     .forward = BD_EACH_REAL(sigmoid_forward),
     .backward = BD_EACH_REAL(sigmoid_backward),

@@ -37,7 +37,7 @@ static void REAL(tanh_backward)(const bd_layer *layer, const bd_io *io)
 const bd_layer_kind bd_tanh = {
     .name = "Tanh",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT | BD_ANY_ORDER,
+    .flags = BD_KEEP_OUTPUT | BD_ANY_ORDER | BD_PER_CHANNEL,
     .shape = same_shape,
     .forward = BD_EACH_REAL(tanh_forward),
     .backward = BD_EACH_REAL(tanh_backward),

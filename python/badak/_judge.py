@@ -190,6 +190,11 @@ class Table:
             self.wrong[i] = inside is not True
             return
         if self.kind[i] == 1 and self.exact:
+            frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
+            a, slack = self.a[i], self.context.rtol * max(abs(self.a[i]), abs(frozen)) + self.floor[i]
+            if abs(a - frozen) <= slack + 3 * error:  # the branch that was taken, of those that meet here
+                self.kink[i], self.n[i], self.u[i] = True, frozen, error
+                return
             self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))
             return
         seen = examine_element(self.slope, int(self.indices[i]), float(self.scale[i]))
@@ -296,7 +301,7 @@ def _describe_right(entry, table):
         with np.errstate(all="ignore"):
             excess = np.where(known, np.abs(a - n) / size, -1)
         worst = int(np.argmax(np.where(u <= 1e-3 * size, excess, -1)))
-        entry.digits = float(np.median(-np.log10(np.maximum(u[known], 1e-17 * size[known]) / size[known])))
+        entry.digits = _certain_digits(table)
         entry.invisible = float((table.context.rtol * size[known] + 3 * u[known] + table.floor[known]).max())
     elif table.kink.any():
         worst = int(np.argmax(table.kink))
@@ -347,7 +352,17 @@ def _describe_jump(entry, table):
     )
 
 
+def _certain_digits(table):
+    """Digits of the numerical gradient that are certain, in the median."""
+    size = np.maximum(np.abs(table.n), np.abs(table.a))
+    known = np.isfinite(table.u) & (size > 0) & ~table.kink
+    if not known.any():
+        return float("nan")
+    return float(np.median(-np.log10(np.maximum(table.u[known], 1e-17 * size[known]) / size[known])))
+
+
 def _describe_wrong(entry, table, context):
+    entry.digits = _certain_digits(table)
     wrong = np.flatnonzero(table.wrong)
     with np.errstate(all="ignore"):
         a, n = np.abs(table.a[wrong]), np.abs(table.n[wrong])

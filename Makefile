@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-fast test-c grid bench sanitize fuzz exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -24,6 +24,11 @@ test-c:
 
 exp-exhaustive:
 	$(MAKE) -C tests/c exp-exhaustive
+
+# Long: a million steps in flat memory, 200 kills while saving, 100 interruptions of a fit.
+soak: $(VENV)/.installed-test
+	cd tests && BADAK_SOAK=10 ../$(BIN)/python -m pytest -p no:cacheprovider -q test_fit.py test_save.py -k "interrupted or killed"
+	cd tests && ../$(BIN)/python soak.py
 
 SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \

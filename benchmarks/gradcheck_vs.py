@@ -37,7 +37,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 from gradcheck_cases import CASES  # noqa: E402
 
-TOO_LONG = 20  # seconds for one case; then a checker is taken to have given up
+TOO_LONG = 20  # CPU seconds for one case; then a checker is taken to have given up
 
 
 class NotExpressible(Exception):
@@ -365,18 +365,18 @@ def limit(seconds):
     def ring(*_):
         raise GaveUp
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def verdict(checker, case):
-    """(True: content, False: not content, "": cannot be expressed, None: gave up; seconds)."""
-    began = time.perf_counter()
+    """(True: content, False: not content, "": cannot be expressed, None: gave up; CPU seconds)."""
+    began = time.process_time()
     try:
         with limit(TOO_LONG), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -387,7 +387,7 @@ def verdict(checker, case):
         content = None
     except Exception:  # the checked code, or the checker, broke down over it: that is noticed
         content = False
-    return content, time.perf_counter() - began
+    return content, time.process_time() - began
 
 
 def compare(names, cases):
@@ -408,7 +408,7 @@ def table(results, cases):
         f"conduct missed, of {len(kinds['conduct'])}",
         f"content where nothing was shown, of {len(kinds['empty'])}",
         "gave up or cannot say",
-        "all cases",
+        "CPU time, all cases",
         "median",
     ]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
@@ -463,7 +463,7 @@ through badak's checker and others. One core, {versions}.
   as not content. Layers and networks are given to the others as functions of their parameters, with `np.random` seeded
   before each call. PyTorch sums a gradient that has a batch axis too many and casts one of another dtype before it
   compares; we count both as bugs.
-- *Gave up*: more than {limit} s for one case. *Cannot say*: forward mode in checkers that only know gradients.
+- *Gave up*: more than {limit} s of CPU for one case. *Cannot say*: forward mode in checkers that only know gradients.
 - The cases were written for badak's tests, so that badak's own figure shows that it does what it promises and no more;
   the others' show what their rules leave open. Add a case, and every checker is asked.
 """

@@ -97,7 +97,7 @@ CASES = {
     ),
     "gradient_zero": (lambda: constant(), lambda x, t: (x, t)),
     "rate_high": (lambda: bound(bd.SGD(100.0)), lambda x, t: (x, t)),
-    "rate_not_finite": (lambda: bound(bd.SGD(1e30)), lambda x, t: (x * 1e5, t)),
+    "rate_not_finite": (lambda: bound(bd.SGD(1e30)), lambda x, t: (x * 1e9, t)),
     "overfit_not": (lambda: constant(), lambda x, t: (x, t)),
     "loss_worse": (lambda: bound(bd.SGD(10.0), steps=3), lambda x, t: (x, t)),
     "loss_not_finite": (lambda: broken(), lambda x, t: (x, t)),
@@ -169,6 +169,17 @@ def test_every_text_says_the_same_numbers_in_both_languages():
 
     for name, (english, korean) in TEXTS.items():
         assert numbers(english) == numbers(korean), name
+
+
+def test_korean():
+    checkup = net().checkup(*data())
+    bd.set_language("ko")
+    try:
+        assert str(checkup).startswith("건강합니다")
+        assert "건강합니다" in checkup._repr_html_()
+    finally:
+        bd.set_language("en")
+    assert str(checkup).startswith("HEALTHY")
 
 
 def test_bad_arguments():

@@ -43,7 +43,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"badak {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_demo, _add_info, _add_notebooks):
+    for add in (_add_demo, _add_check, _add_info, _add_notebooks):
         add(commands)
     return parser
 
@@ -96,6 +96,42 @@ def _whole(least, most=2**63 - 1):
         return value
 
     return whole
+
+
+# -- check ------------------------------------------------------------------------------------
+
+
+def _add_check(commands):
+    parser = _add_command(
+        commands,
+        "check",
+        _check,
+        "Check the gradients of many people's layers: a row for each file, a process for each.",
+    )
+    parser.add_argument("targets", nargs="+", metavar="FILES:OBJECT", help="such as 'students/*.py:Affine'")
+    parser.add_argument("--like", metavar="LAYER", help="the layer of badak that it should be (default: OBJECT)")
+    parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="S", help="for each file (default: 30)")
+    parser.add_argument("--csv", action="store_true", help="write comma-separated values")
+
+
+def _check(args):
+    from . import _check_command
+
+    try:
+        return _check_command.run(args.targets, args.like, args.timeout, args.csv, sys.stdout)
+    except ValueError as error:
+        print(f"badak check: {error}", file=sys.stderr)
+        return 2
+
+
+def _seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of seconds above 0")
+    return value
 
 
 # -- info -------------------------------------------------------------------------------------

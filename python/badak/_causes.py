@@ -13,7 +13,7 @@ from .report import number
 
 def causes_for(subject, y, gy, analytic):
     """Causes to try for a subject that does not pass."""
-    causes = [LogOfProbabilities(subject, gy)] if np.size(y) == 1 else []
+    causes = [LogOfProbabilities(subject, gy, 1e-7), LogOfProbabilities(subject, gy)] if np.size(y) == 1 else []
     return [*causes, LogOfSoftmax(), LogOfInput()]
 
 
@@ -116,8 +116,9 @@ def _softmax(x):
 class LogOfProbabilities(LogEps):
     """A loss that keeps its probabilities ``y`` and labels ``t``, the mean of -log(y[t] + eps)."""
 
-    def __init__(self, subject, gy):
+    def __init__(self, subject, gy, eps=None):
         self.subject = subject
+        self.given = eps
         self.weight = float(np.ravel(gy)[0])
 
     def term(self, slope, entry, analytic, context):
@@ -132,7 +133,7 @@ class LogOfProbabilities(LogEps):
             found = _label_probabilities(thing)
             return self.weight * float(np.mean(np.log1p(eps / found)))
 
-        self.eps = self._fitted(slope, entry, mean_log, context)
+        self.eps = self.given or self._fitted(slope, entry, mean_log, context)
         return None if self.eps is None else lambda: mean_log(self.eps)
 
     def _fitted(self, slope, entry, mean_log, context):
@@ -149,7 +150,7 @@ class LogOfProbabilities(LogEps):
         slope.sample()
         if not row[0]:
             return None
-        return nice(1e-7 * (entry.analytic - entry.numeric) / float(row[0])) or 1e-7
+        return nice(1e-7 * (entry.analytic - entry.numeric) / float(row[0]))
 
 
 def _label_probabilities(thing, depth=3):

@@ -13,6 +13,7 @@ from .report import number
 EXHAUSTIVE = 512  # arrays up to this size are checked element by element
 DIRECTIONS = 3
 RESCUED = 8  # elements too small or uncertain to judge that are looked at from both sides
+ASKED = 3  # smooth and wrong elements of which single outputs are looked at, too
 EXAMINED = 48  # elements looked at from both sides
 NAMED = 10  # wrong elements named by bisection
 COARSEST = 5e-2  # of the ladder of steps
@@ -42,9 +43,7 @@ class Context:
         self.name = ""
         self.sampling = self.neighbours = self.one_hot = self.gy = None
         self.variables = {}
-        self.widths = (
-            0.2  # beyond the range of gradients beside a kink: several at once are hardly ever seen at their ends
-        )
+        self.widths = 0.2  # how far beyond the range of gradients beside a kink values are not ruled out
 
 
 def signed(rng, shape):
@@ -90,6 +89,22 @@ def judge(entry, slope, analytic, context):
         if entry.ok and table.is_zero() and not entry.zero and entry.status == "PASS":
             entry.diagnosis = Text("zero by rounding", largest=number(context.largest))
     entry.evaluations = slope.evaluations
+    if entry.point == 0 or not entry.ok:
+        _record_curve(entry, slope)
+
+
+def _record_curve(entry, slope):
+    """What the pictures show of the worst element: changes of the function at +h and -h."""
+    index = getattr(entry, "kink_index", None) if entry.status == "KINK" else None
+    if index is None:
+        if entry.worst_index is None:
+            return
+        index = int(np.ravel_multi_index(entry.worst_index, entry.shape)) if entry.shape else 0
+    scale = max(1.0, abs(float(np.ravel(slope.array)[index])))
+    h = scale * 10.0 ** np.linspace(-12, -1, 34)
+    values, _ = slope.values(index, np.concatenate([[0.0], h, -h]))
+    values = values - values[0]
+    entry.curve = h, values[1:35], values[35:]
 
 
 class Table:
@@ -109,6 +124,7 @@ class Table:
         bent = np.abs(self.right - self.left) > 0.5 * np.maximum(np.abs(self.left), np.abs(self.right))
         self.suspect = bent if kind is None else (kind == 1) | (kind == 2)
         self.kind = np.zeros(len(indices), int) if kind is None else kind
+        self.asked = 0
         none = np.zeros(len(indices), bool)
         self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
 
@@ -167,7 +183,18 @@ class Table:
         if self.kind[i] == 2:
             self.jump[i] = True
             return
+        if self.kind[i] == 0 and not small and not self.suspect[i] and np.isfinite(self.u[i]) and not self.agrees(i):
+            inside = self._inside_by_outputs(i) if self.asked < ASKED else None
+            self.asked += 1
+            self.kink[i] = inside is True
+            self.wrong[i] = inside is not True
+            return
         if self.kind[i] == 1 and self.exact:
+            frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
+            a, slack = self.a[i], self.context.rtol * max(abs(self.a[i]), abs(frozen)) + self.floor[i]
+            if abs(a - frozen) <= slack + 3 * error:  # the branch that was taken, of those that meet here
+                self.kink[i], self.n[i], self.u[i] = True, frozen, error
+                return
             self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))
             return
         seen = examine_element(self.slope, int(self.indices[i]), float(self.scale[i]))
@@ -274,7 +301,7 @@ def _describe_right(entry, table):
         with np.errstate(all="ignore"):
             excess = np.where(known, np.abs(a - n) / size, -1)
         worst = int(np.argmax(np.where(u <= 1e-3 * size, excess, -1)))
-        entry.digits = float(np.median(-np.log10(np.maximum(u[known], 1e-17 * size[known]) / size[known])))
+        entry.digits = _certain_digits(table)
         entry.invisible = float((table.context.rtol * size[known] + 3 * u[known] + table.floor[known]).max())
     elif table.kink.any():
         worst = int(np.argmax(table.kink))
@@ -325,7 +352,17 @@ def _describe_jump(entry, table):
     )
 
 
+def _certain_digits(table):
+    """Digits of the numerical gradient that are certain, in the median."""
+    size = np.maximum(np.abs(table.n), np.abs(table.a))
+    known = np.isfinite(table.u) & (size > 0) & ~table.kink
+    if not known.any():
+        return float("nan")
+    return float(np.median(-np.log10(np.maximum(table.u[known], 1e-17 * size[known]) / size[known])))
+
+
 def _describe_wrong(entry, table, context):
+    entry.digits = _certain_digits(table)
     wrong = np.flatnonzero(table.wrong)
     with np.errstate(all="ignore"):
         a, n = np.abs(table.a[wrong]), np.abs(table.n[wrong])

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from ._checkup_texts import TEXTS
+from .language import get_language
 from .layers import LeakyRelu, Relu, Sigmoid, Tanh
 from .optimizer import Adam
 
@@ -76,7 +77,7 @@ class Checkup:
 
 
 def _text(name):
-    return TEXTS[name][0]
+    return TEXTS[name][get_language() == "ko"]
 
 
 def checkup(net, x, t):
@@ -149,7 +150,7 @@ def _loss_finding(net, x, t):
     if not math.isfinite(loss):
         return Finding("loss_not_finite", PROBLEM, loss=loss)
     if updates:
-        worse = loss > guess * 1.05
+        worse = loss > 1.5 * guess
         return Finding("loss_worse" if worse else "loss_now", PROBLEM if worse else OK,
                        loss=loss, guess=guess, updates=updates)  # fmt: skip
     limit = 2 * guess + 0.5 if net._classifies else 10 * guess + 1  # the mean of t may be far from 0

@@ -62,9 +62,11 @@ class Net:
     ----------
     layers : list of layers
         Layers without arrays (``Affine(units=50)``) get theirs from the shapes that flow through; the arrays of others
-        are copied in.
+        are copied in. Any object with ``forward(x)`` and ``backward(dout)`` may be one (see ``Layer``): it keeps its
+        own arrays, which the net trains where they lie.
     loss : loss layer
-        ``SoftmaxWithLoss()`` or ``IdentityWithLoss()``.
+        ``SoftmaxWithLoss()`` for one class of many, ``SigmoidWithLoss()`` for yes or no, ``IdentityWithLoss()`` for
+        regression.
     input_shape : tuple of int
         Of one sample: ``(784,)``, ``(1, 28, 28)``.
     dtype : "float32" or "float64"

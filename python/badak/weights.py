@@ -16,7 +16,7 @@ from .errors import FormatError
 __all__ = ["load_pickle", "pretrained"]
 
 _DEEPEST = 32  # lists in lists in lists
-_CHAPTERS = {"ch03": None, "ch07": "SimpleConvNet"}
+_CHAPTERS = {"ch03": None, "ch07": "SimpleConvNet", "ch08": "DeepConvNet"}
 
 
 def pretrained(chapter):

@@ -411,6 +411,80 @@ static void training_can_be_continued(void)
     free_problem(&b);
 }
 
+/* loss + lambda / 2 sum W^2 and dW + lambda W: the same step as with the penalty worked out by hand. */
+static void check_weight_decay(problem *p)
+{
+    const double decay = 0.25, rate = 0.1;
+    const bd_optimizer with = {.kind = &bd_sgd, .hyper = {{.f = rate}}, .weight_decay = decay};
+    const bd_optimizer without = {.kind = &bd_sgd, .hyper = {{.f = rate}}};
+    double plain, decayed;
+    bd_detail detail;
+
+    bd_net_bind(p->net, &bd_sgd);
+    snapshot before = take_snapshot(p);
+    const double penalty = bd_net_penalty(p->net, decay);
+    CHECK_STATUS(bd_net_begin_step(p->net, &plain, NULL, p->x, &p->target, NULL, N, N, &without, &detail), BD_OK);
+    void *gradient = copy_of(bd_net_grads(p->net), param_bytes(p->net));
+    bd_net_undo(p->net);
+    check_snapshot(p, &before);
+    CHECK_STATUS(bd_net_begin_step(p->net, &decayed, NULL, p->x, &p->target, NULL, N, N, &with, &detail), BD_OK);
+    CHECK(fabs(decayed - plain - penalty) <= 1e-6 * fabs(decayed));
+    for (int i = 0; i < bd_net_param_count(p->net); i++) {
+        const bd_array *a = bd_net_param(p->net, i);
+        for (bd_size j = 0; j < bd_count(&a->shape); j++) {
+            const long double w = real_at(p->dtype, bd_net_params(p->net), a->offset + j);
+            const long double g = real_at(p->dtype, gradient, a->offset + j);
+            const long double found = real_at(p->dtype, bd_net_grads(p->net), a->offset + j);
+            const long double expected = g + (a->role == BD_WEIGHT ? (long double)decay * w : 0);
+            CHECK(fabsl(found - expected) <= 1e-6L * (fabsl(g) + fabsl(w)));
+        }
+    }
+    CHECK_STATUS(bd_net_end_step(p->net, &with, &detail), BD_OK);
+    CHECK_INT(bd_net_updates(p->net), 1);
+    free(gradient);
+    free_snapshot(&before);
+}
+
+static void weight_decay_is_a_penalty_on_weights(void)
+{
+    for_each_problem(check_weight_decay);
+}
+
+/* Finite loss, finite gradient, but p - lr g beyond all floats. */
+static void an_update_that_overflows_changes_nothing(void)
+{
+    const bd_optimizer_kind *const *kind;
+
+    for (kind = bd_optimizer_kinds; *kind; kind++) {
+        architecture linear = architectures[0];
+        linear.target = NUMBERS;
+        problem p = make_problem(&linear, BD_F32, NUMBERS, 2);
+        bd_optimizer optimizer = {.kind = *kind};
+        bd_detail detail;
+        bd_status status = BD_OK;
+        double loss;
+
+        for (int i = 0; i < bd_hyper_count((*kind)->hyper); i++)
+            optimizer.hyper[i].f = (*kind)->hyper[i].fallback;
+        optimizer.hyper[0].f = 1e30;
+        bd_net_bind(p.net, *kind);
+        for (bd_size i = 0; i < 2 * p.features; i++)
+            set_real(BD_F32, p.x, i, 1e10L);
+        for (int step = 0; step < 3 && !status; step++) {
+            snapshot before = take_snapshot(&p);
+            status = bd_net_train(p.net, &loss, NULL, p.x, &p.target, NULL, 2, 2, &optimizer, &detail);
+            CHECK(bd_first_not_finite(bd_net_params(p.net), bd_net_size(p.net), BD_F32) < 0);
+            if (status)
+                check_snapshot(&p, &before);
+            free_snapshot(&before);
+        }
+        CHECK(status == BD_UPDATE_NOT_FINITE || status == BD_GRADIENT_NOT_FINITE || status == BD_LOSS_NOT_FINITE);
+        if (*kind == &bd_sgd)
+            CHECK_STATUS(status, BD_UPDATE_NOT_FINITE);
+        free_problem(&p);
+    }
+}
+
 const test_group training_tests = {
     .name = "training",
     .each_isa = true,
@@ -430,6 +504,8 @@ const test_group training_tests = {
             {"a loss that overflows changes nothing", a_loss_that_overflows_changes_nothing},
             {"a gradient that overflows changes nothing", a_gradient_that_overflows_changes_nothing},
             {"training can be continued", training_can_be_continued},
+            {"weight decay is a penalty on weights", weight_decay_is_a_penalty_on_weights},
+            {"an update that overflows changes nothing", an_update_that_overflows_changes_nothing},
             {0},
         },
 };

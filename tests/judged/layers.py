@@ -481,8 +481,8 @@ class Convolution:
 
 def conv(**how):
     return lambda r: (
-        Convolution(r.normal(size=(2, 2, 3, 3)), r.normal(size=2), **how),
-        (r.normal(size=(1, 2, 5, 5)),),
+        Convolution(r.normal(size=(2, 1, 3, 3)), r.normal(size=2), **how),
+        (r.normal(size=(1, 1, 5, 5)),),
         {},
     )
 

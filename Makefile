@@ -1,4 +1,4 @@
-# The one door: make demo | test | test-c | grid | bench | sanitize | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-fast test-c grid bench soak sanitize exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo

@@ -430,7 +430,8 @@ static bool jumps(const bd_ladder *l, series side)
         const wide change = s->value - l->at.value;
         if (same == 0) {
             jump = change;
-            if (!(fabsl(jump) > 100 * (wide)noise_at(l, i)) || l->rung[i].h > 1e-6 * l->coarsest)
+            if (!(fabsl(jump) > 100 * (wide)larger(l->rung[i].noise, l->single ? 0x1p-23 * l->rung[i].size : 0)) ||
+                l->rung[i].h > 1e-6 * l->coarsest)
                 return false;
         }
         if (fabsl(change - jump) > 0.1L * fabsl(jump))

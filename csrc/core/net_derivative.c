@@ -101,9 +101,9 @@ struct bd_stack {
     int links, onwards; /* the step after the chain that spreads, or -1 */
     call nudge, spread; /* for one sample */
     bool whole;         /* copies are made by the layer itself, all rows of them */
-    bool stopped;       /* by a layer that calls out of the core */
     bool watches;       /* branches are compared */
     bool frozen;        /* and kept */
+    bool stopped;       /* by a layer that calls out of the core */
 };
 
 /* ---------------------------------------------------------------- typed work */

@@ -143,13 +143,17 @@ class Table:
 
     def look_closer(self):
         """Decide about each element, looking from both sides at those that disagree or that may be bent."""
+        self._freeze()
         agrees, resolves = self.agrees(), self.resolves()
-        fine = agrees & resolves & ~self.suspect
+        fine = (agrees & resolves & ~self.suspect) | self.kink
         small = agrees & ~resolves & ~self.suspect
         with np.errstate(all="ignore"):
             excess = np.abs(self.a - self.n) / (np.maximum(np.abs(self.a), np.abs(self.n)) + self.u)
         excess[~np.isfinite(excess)] = 0
         order = np.argsort(-np.where(agrees, excess, 1 + excess), kind="stable")
+        if self.exact:  # looking closer shows no more of what is too small
+            self.unresolved |= small
+            fine |= small
         order = [int(i) for i in order if not fine[i]]
         rescued = 0
         examined = settled = 0
@@ -168,6 +172,16 @@ class Table:
                 self.wrong[i] = not agrees[i]
             else:
                 self._judge_by_ladder(i, agrees[i])
+
+    def _freeze(self):
+        """At known kinks: does the analytic value follow the branches that were taken? Then it is one of the slopes."""
+        tied = np.flatnonzero((self.kind == 1) & self.exact)
+        if len(tied):
+            rows = self.slope.frozen_elements(self.indices[tied], self.context.rtol)
+            n, u = self.n[tied], self.u[tied]
+            self.n[tied], self.u[tied] = rows[:, 0], rows[:, 1]
+            self.kink[tied] = self.agrees(tied)
+            self.n[tied[~self.kink[tied]]], self.u[tied[~self.kink[tied]]] = n[~self.kink[tied]], u[~self.kink[tied]]
 
     def _judge_by_ladder(self, i, agrees):
         left, right = self.left[i], self.right[i]

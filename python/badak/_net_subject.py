@@ -8,6 +8,9 @@ from ._subjects import CHOSEN, Facts, has_form, near
 from .report import Entry
 
 CHOSEN_IN_C = 256  # elements looked at one by one in large arrays, where C runs for each evaluation
+BUDGET = 4e9, 5e8  # multiply-adds for one array at the given point, and at one near it
+EVALUATIONS = 8  # for one element
+CALL = 1500  # what a call costs besides, in multiply-adds
 
 
 class NetSubject:
@@ -23,9 +26,7 @@ class NetSubject:
         self.x, self.t = self.core.prepare(*inputs, True)
         self.x = np.array(self.x, dtype=np.float64)
         self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
-        macs = sum(step["macs"] for step in self.core.steps()) * len(self.x)
-        # about a second for the whole check: some 30 evaluations an element, 4e9 multiply-adds a second
-        self.most = int(np.clip(4e9 / (30 * (macs + 1) * (len(self.params) + 1)), CHOSEN, CHOSEN_IN_C))
+        self.steps = self.core.steps()
 
     def start(self):
         """Nothing to watch: the core changes nothing."""
@@ -37,6 +38,18 @@ class NetSubject:
     def numbers(self):
         """Nothing that a factor could come from."""
         return {}
+
+    def _most(self, which, size, point):
+        """How many elements to look at one by one: all if that takes a second or two."""
+        weights = [step for step in self.steps if step["param_count"]]
+        after = [step for step in weights if step["first_param"] > which] if which >= 0 else weights
+        # the layer after the one that moves adds only what changed (csrc/core/net_derivative.c)
+        macs = sum(step["macs"] for step in after[1:]) + sum(step["macs"] / step["shape"][0] for step in after[:1])
+        mixes = any(step["kind"] in ("BatchNormalization", "Python") for step in self.steps)
+        macs = sum(step["macs"] for step in self.steps) if mixes or which < 0 else macs
+        each = EVALUATIONS * len(self.x) * (macs + CALL)
+        budget = BUDGET[point > 0]
+        return size if size * each <= budget else int(np.clip(budget / each, CHOSEN, CHOSEN_IN_C))
 
     def go_to(self, point, rng):
         arrays = [self.x, *self.params.values()]
@@ -52,7 +65,7 @@ class NetSubject:
         loss, *_, dx = self.core.gradient(self.x, self.t, True, True)
         analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
         self.names, self.arguments, self.y = ["x", "t"], [self.x, self.t], np.asarray(loss)
-        context = Context(rtol, rng, self.most, 8 * FLOAT64_EPS * (1 + abs(float(loss))))
+        context = Context(rtol, rng, CHOSEN_IN_C, 8 * FLOAT64_EPS * (1 + abs(float(loss))))
         context.size, context.widths = abs(float(loss)), 4.0
         context.largest = max(float(np.abs(g).max(initial=0)) for g in [dx, *analytic.values()])
         for which, (name, array) in enumerate([*self.params.items(), ("x", self.x)]):
@@ -64,7 +77,8 @@ class NetSubject:
             if has_form(entry, gradient, array) and array.size:
                 slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
                 context.name = name
+                context.most = self._most(-1 if last else which, array.size, point)
                 # each element sums terms as large as the largest gradients, in an order of its own
-                context.floor = 4 * FLOAT64_EPS * np.maximum(np.abs(gradient), np.abs(gradient).max(initial=0))
+                context.floor = 4 * FLOAT64_EPS * np.full(gradient.shape, context.largest)
                 judge(entry, slope, gradient, context)
             yield entry

@@ -5,7 +5,7 @@ import numpy as np
 from . import _core
 
 FLOAT64_EPS = 2.0**-52
-KINK, JUMP = 1, 2  # of the kinds that the ladder tells
+SMOOTH, KINK, JUMP = 0, 1, 2  # of the kinds that the ladder tells
 COARSEST = 2.0**-9  # for nets: within one branch the loss is very smooth, and near steps cross few kinks
 
 
@@ -140,7 +140,13 @@ class NetSlope:
         return tuple(self.elements([index], rtol, coarsest)[0])
 
     def along(self, direction, rtol, coarsest=COARSEST):
-        return tuple(rows_of(self._derivatives(np.ascontiguousarray(direction[None]), rtol, coarsest))[0])
+        """The row of a direction. Through many numbers some branch changes at every step, and where some sit on a kink
+        there is no slope: then the branches are kept as they are at rest."""
+        direction = np.ascontiguousarray(direction[None])
+        row = rows_of(self._derivatives(direction, rtol, coarsest))[0]
+        if row[6] not in (SMOOTH, JUMP):
+            row = rows_of(self._derivatives(direction, rtol, coarsest, False, True))[0]
+        return tuple(row)
 
     def frozen_elements(self, indices, rtol):
         """The rows if every ReLU and pool kept to the branch that it takes at rest: what backward differentiates."""

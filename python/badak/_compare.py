@@ -89,7 +89,7 @@ class Comparison:
     def _cells(self):
         for row in self.rows:
             pair = (
-                lambda values: values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"  # noqa: E731
+                lambda values: values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"
             )
             known = row.where is not None
             yield (

@@ -499,8 +499,8 @@ def _name_by_bisection(entry, slope, flat, floor, direction, seen, context, tabl
         coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
         n = (4 * fine - coarse) / 3
         terms = flat[members[low:high]] * direction[members[low:high]]
-        error = 0.2 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
-        return float(terms.sum()) - n, error + context.rtol * abs(n)
+        error = 0.05 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
+        return float(terms.sum()) - n, error
 
     heap = [(-abs(seen.a - seen.n), 0, len(members), seen.a - seen.n, seen.u)]
     wrong, looked = [], 0

@@ -542,7 +542,9 @@ class Subject:
         try:
             far = output_at(1e-3)
             moved = np.isfinite(far) & (far != y)
-            unit = max(precision(far[moved]), precision_of_dtype(self.y.dtype)) if moved.any() else FLOAT64_EPS
+            unit = precision(far[moved]) if moved.any() else FLOAT64_EPS
+            if self.reference is None:
+                unit = max(unit, precision_of_dtype(self.y.dtype))
             rough, still = roughness(1e-7)
             if unit < 1e-12:
                 # noise stays the same at a quarter of the step, what is left of a curve goes with its cube

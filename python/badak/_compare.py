@@ -88,9 +88,7 @@ class Comparison:
 
     def _cells(self):
         for row in self.rows:
-            pair = (
-                lambda values: values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"
-            )
+            pair = lambda values: values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"
             known = row.where is not None
             yield (
                 row.name,

@@ -166,10 +166,19 @@ typedef struct {
     bd_stack *stack;
     PyArrayObject *x;
     target_in t;
-    bd_move *move;
     npy_intp moves;
+    const double *along;    /* rows, or ... */
+    const int64_t *element; /* ... elements */
+    bd_size size;           /* of what moves */
+    double most;            /* the largest of its numbers, for directions */
     void *start;
 } moving;
+
+static bd_move move_of(const moving *m, npy_intp i)
+{
+    return m->along ? (bd_move){.along = m->along + i * m->size, .start = m->start, .size = m->most}
+                    : (bd_move){.element = m->element[i]};
+}
 
 /* The moves: rows of float64 are directions, int64 are elements. */
 static int intake_moves(moving *m, NetObject *self, int which, PyArrayObject *directions)
@@ -182,7 +191,6 @@ static int intake_moves(moving *m, NetObject *self, int which, PyArrayObject *di
     const size_t bytes = (size_t)size * bd_dtype_size(dtype);
     const char *values =
         array ? (const char *)bd_net_params(net) + (size_t)array->offset * bd_dtype_size(dtype) : PyArray_DATA(m->x);
-    double most = 0;
 
     if (!PyArray_ISCARRAY_RO(directions) || PyArray_TYPE(directions) != (along ? NPY_DOUBLE : NPY_INT64) ||
         PyArray_NDIM(directions) < 1 || (along && PyArray_DIM(directions, 1) != size)) {
@@ -190,28 +198,24 @@ static int intake_moves(moving *m, NetObject *self, int which, PyArrayObject *di
         return -1;
     }
     m->moves = PyArray_DIM(directions, 0);
-    m->move = PyMem_RawCalloc((size_t)m->moves + 1, sizeof *m->move);
-    m->start = PyMem_RawMalloc(along ? bytes + 1 : 1);
-    if (!m->move || !m->start) {
+    m->size = size;
+    if (!along) {
+        m->element = PyArray_DATA(directions);
+        for (npy_intp i = 0; i < m->moves; i++)
+            if (m->element[i] < 0 || m->element[i] >= size) {
+                PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)m->element[i]);
+                return -1;
+            }
+        return 0;
+    }
+    m->along = PyArray_DATA(directions);
+    if (!(m->start = PyMem_RawMalloc(bytes + 1))) {
         PyErr_NoMemory();
         return -1;
     }
-    if (along)
-        memcpy(m->start, values, bytes);
-    for (bd_size i = 0; along && i < size; i++)
-        most = fmax(most, fabs(get_element((const char *)m->start + (size_t)i * bd_dtype_size(dtype), dtype)));
-    for (npy_intp i = 0; i < m->moves; i++) {
-        bd_move *move = &m->move[i];
-        *move = (bd_move){.start = m->start, .size = most};
-        if (along)
-            move->along = (const double *)PyArray_DATA(directions) + i * size;
-        else
-            move->element = ((const int64_t *)PyArray_DATA(directions))[i];
-        if (move->element < 0 || (!along && move->element >= size)) {
-            PyErr_Format(PyExc_IndexError, "element %lld is out of range", (long long)move->element);
-            return -1;
-        }
-    }
+    memcpy(m->start, values, bytes);
+    for (bd_size i = 0; i < size; i++)
+        m->most = fmax(m->most, fabs(get_element((const char *)m->start + (size_t)i * bd_dtype_size(dtype), dtype)));
     return 0;
 }
 
@@ -235,29 +239,28 @@ static int begin_moving(moving *m, NetObject *self, int which, PyArrayObject *di
 static void end_moving(moving *m)
 {
     bd_stack_free(m->stack);
-    PyMem_RawFree(m->move);
     PyMem_RawFree(m->start);
     Py_XDECREF(m->x);
     Py_XDECREF(m->t.array);
 }
 
-enum { RESULT_COLUMNS = 12 };
+enum { RESULT_COLUMNS = 12, SLICE = 512 };
 
-static void write_result(double *row, const bd_derivative_result *r)
+static void write_result(double *row, npy_intp count, const bd_derivative_result *r)
 {
-    const double columns[RESULT_COLUMNS] = {r->value,
-                                            r->uncertainty,
-                                            r->step,
-                                            r->evaluations,
-                                            r->left,
-                                            r->right,
-                                            r->finite,
-                                            r->one_sided,
-                                            r->bend,
-                                            r->kind,
-                                            r->left_uncertainty,
-                                            r->right_uncertainty};
-    memcpy(row, columns, sizeof columns);
+    const double all[RESULT_COLUMNS] = {r->value,
+                                        r->uncertainty,
+                                        r->step,
+                                        r->evaluations,
+                                        r->left,
+                                        r->right,
+                                        r->finite,
+                                        r->one_sided,
+                                        r->bend,
+                                        r->kind,
+                                        r->left_uncertainty,
+                                        r->right_uncertainty};
+    memcpy(row, all, (size_t)count * sizeof *row);
 }
 
 /* Runs without the GIL; takes it now and then to look for a signal. */
@@ -281,42 +284,51 @@ static bool no_signal(void *context)
 }
 
 /* Derivatives of the loss for parameter `which` (-1: x): along each row of `directions` (k, size), or for each element
- * in `directions` (k,) of integers. h not 0: plain central differences. Returns rows as of derivative(). The net is
+ * in `directions` (k,) of integers. Returns rows as of derivative();
+ * with h not 0 plain central differences, (k, 1). The net is
  * left as it was. */
 PyObject *net_derivatives(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
     PyObject *x, *t;
     PyArrayObject *directions, *results = NULL;
-    bd_derivative_result *found = NULL;
     bd_ladder_options options = {0};
     moving m = {0};
-    int which, both_sides = 0;
+    int which, both_sides = 0, frozen = 0;
     bool done = false;
 
-    if (!PyArg_ParseTuple(args, "iO!OOdd|dp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
-                          &options.h, &options.coarsest, &both_sides) ||
+    if (!PyArg_ParseTuple(args, "iO!OOdd|dpp:derivatives", &which, &PyArray_Type, &directions, &x, &t, &options.rtol,
+                          &options.h, &options.coarsest, &both_sides, &frozen) ||
         !enter(self))
         return NULL;
     options.both_sides = both_sides;
+    options.frozen = frozen;
     if (begin_moving(&m, self, which, directions, x, t))
         goto done;
-    if (!(found = PyMem_RawCalloc((size_t)m.moves + 1, sizeof *found))) {
-        PyErr_NoMemory();
+    const npy_intp columns = options.h != 0 ? 1 : RESULT_COLUMNS;
+    npy_intp shape[2] = {m.moves, columns};
+    if (!(results = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_DOUBLE)))
         goto done;
-    }
+    double *row = PyArray_DATA(results);
     signals s = {PyEval_SaveThread(), seconds()};
-    done = bd_stack_derivatives(m.stack, which, m.move, m.moves, &options, found, no_signal, &s);
+    done = true;
+    for (npy_intp from = 0; from < m.moves && done; from += SLICE) {
+        const npy_intp count = m.moves - from < SLICE ? m.moves - from : SLICE;
+        bd_move move[SLICE];
+        bd_derivative_result found[SLICE];
+        for (npy_intp i = 0; i < count; i++)
+            move[i] = move_of(&m, from + i);
+        done = bd_stack_derivatives(m.stack, which, move, count, &options, found, no_signal, &s);
+        for (npy_intp i = 0; i < count && done; i++)
+            write_result(row + (from + i) * columns, columns, &found[i]);
+    }
     PyEval_RestoreThread(s.thread);
     done = done && !PyErr_Occurred(); /* a Python layer may raise */
-    npy_intp shape[2] = {m.moves, RESULT_COLUMNS};
-    if (done && (results = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_DOUBLE)))
-        for (npy_intp i = 0; i < m.moves; i++)
-            write_result((double *)PyArray_DATA(results) + i * RESULT_COLUMNS, &found[i]);
 done:
     leave(self);
-    PyMem_RawFree(found);
     end_moving(&m);
+    if (!done)
+        Py_CLEAR(results);
     return (PyObject *)results;
 }
 
@@ -348,8 +360,9 @@ PyObject *net_losses_along(PyObject *object, PyObject *args)
     {
         const long double rest = bd_stack_at(m.stack).value;
         bd_sample sample;
-        m.move->h = ((const double *)PyArray_DATA(steps))[i];
-        bd_stack_losses(m.stack, which, m.move, 1, &sample);
+        bd_move move = move_of(&m, 0);
+        move.h = ((const double *)PyArray_DATA(steps))[i];
+        bd_stack_losses(m.stack, which, &move, 1, &sample);
         row[0] = (double)(sample.value - rest);
         row[1] = sample.noise;
     }

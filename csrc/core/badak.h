@@ -243,7 +243,8 @@ struct bd_layer_kind {
     /* out (1, ...) += what `change` of `count` features of x, whole channels, makes of it */
     void (*spread[BD_DTYPES])(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
                               bd_size count);
-    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. */
+    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. If io->out, it becomes what those of
+     * `before` make of x. */
     bd_branch (*branch[BD_DTYPES])(const bd_layer *layer, const bd_io *io, const void *before);
 };
 
@@ -512,6 +513,7 @@ typedef struct {
     double h;              /* not 0: plain central differences with this step */
     double coarsest, rtol; /* of the ladder */
     bool both_sides;
+    bool frozen; /* every layer keeps to the branches that it takes unmoved: what a backward pass differentiates */
 } bd_ladder_options;
 
 /* Derivatives by each of the moves (their h is ignored). False if go_on, asked now and then, said so. */

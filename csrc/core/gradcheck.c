@@ -403,6 +403,10 @@ void bd_ladder_take(bd_ladder *l, const bd_sample *right, const bd_sample *left)
             l->stage = l->checked ? BD_DONE : BD_CHECKING;
             return;
         }
+        if (l->exact && weight_of(CENTRAL) * r->noise / r->h >= found.uncertainty) { /* only noise grows from here */
+            l->stage = BD_DONE;
+            return;
+        }
         if ((l->both_sides || tied(&l->rung[l->count - 1])) && resolved_both_sides(l)) {
             l->stage = BD_DONE;
             return;

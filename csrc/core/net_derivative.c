@@ -87,8 +87,8 @@ struct bd_stack {
     int64_t *keep_index;
     bool *dirty, mixes;
     bd_target target;
-    bd_size n, most; /* samples; rows that fit beside them */
-    long double loss;
+    bd_size n, most;           /* samples; rows that fit beside them */
+    long double loss, *losses; /* the mean, and of each sample */
     double noise;
     /* one batch of copies */
     bd_size row_count;
@@ -102,25 +102,27 @@ struct bd_stack {
     call nudge, spread; /* for one sample */
     bool whole;         /* copies are made by the layer itself, all rows of them */
     bool stopped;       /* by a layer that calls out of the core */
+    bool watches;       /* branches are compared */
+    bool frozen;        /* and kept */
 };
 
 /* ---------------------------------------------------------------- typed work */
 
 static bool same(const bd_stack *s, const void *a, const void *b, bd_size count)
 {
-    bool (*const each[])(const void *, const void *, bd_size) = BD_EACH_REAL(same);
+    static bool (*const each[])(const void *, const void *, bd_size) = BD_EACH_REAL(same);
     return each[s->dtype](a, b, count);
 }
 
 static long double get(const bd_stack *s, const void *at, bd_size i)
 {
-    long double (*const each[])(const void *, bd_size) = BD_EACH_REAL(get);
+    static long double (*const each[])(const void *, bd_size) = BD_EACH_REAL(get);
     return each[s->dtype](at, i);
 }
 
 static void set(const bd_stack *s, void *at, bd_size i, long double value)
 {
-    void (*const each[])(void *, bd_size, long double) = BD_EACH_REAL(set);
+    static void (*const each[])(void *, bd_size, long double) = BD_EACH_REAL(set);
     each[s->dtype](at, i, value);
 }
 
@@ -191,13 +193,27 @@ static bool mixes(const bd_stack *s, int i)
     return s->step[i].layer.kind->flags & BD_MIXES_SAMPLES;
 }
 
+/* The loss of one sample whose scores are these: all losses are means over the batch. */
+static long double loss_of(bd_stack *s, call *c, const void *scores, bd_size sample)
+{
+    bd_target target = s->target;
+
+    if (target.index)
+        target.index += sample;
+    else
+        target.rows = (const char *)target.rows + (size_t)(sample * target.width) * s->size;
+    c->io.target = &target;
+    run_call(s, c, s->last, scores, NULL, s->rows[s->step[s->last].out]);
+    return get(s, s->rows[s->step[s->last].out], 0);
+}
+
 /* ---------------------------------------------------------------- the unmoved net */
 
 static void run_base(bd_stack *s, const bd_rng *rng)
 {
     uint64_t position = rng->position;
 
-    for (int i = 0; i < s->steps; i++) {
+    for (int i = 0; i < s->last; i++) {
         const bd_step_info *step = &s->step[i];
         const bd_size draws = step->form.draws * s->n;
         bd_rng here = {rng->seed, position};
@@ -210,8 +226,14 @@ static void run_base(bd_stack *s, const bd_rng *rng)
         c.io.draws = s->draws[i];
         run_call(s, &c, i, s->base[step->in[0]], s->base[step->in[1]], s->base[step->out]);
     }
-    s->loss = get(s, s->base[s->step[s->last].out], 0);
     const int scores = s->step[s->last].in[0];
+    call one;
+    prepare(s, &one, s->last, 1);
+    s->loss = 0;
+    for (bd_size i = 0; i < s->n; i++) {
+        s->losses[i] = loss_of(s, &one, row_of(s, s->base, scores, i), i);
+        s->loss += s->losses[i] / (long double)s->n;
+    }
     long double largest = 0;
     for (bd_size i = 0; i < s->n * s->width[scores]; i++)
         largest = fmaxl(largest, fabsl(get(s, s->base[scores], i)));
@@ -248,6 +270,7 @@ static bd_status make_room(bd_stack *s)
     s->most = (bd_size)fmin(BATCH_MACS / (double)macs, MOST_ROWS);
     if (s->most < s->n)
         s->most = s->n;
+    s->losses = room(s->n, sizeof *s->losses, &failed);
     s->row_copy = room(s->most, sizeof *s->row_copy, &failed);
     s->row_sample = room(s->most, sizeof *s->row_sample, &failed);
     for (int i = 0; i < s->steps; i++) {
@@ -307,6 +330,7 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
     s->n = n;
     s->target = *t;
     s->which = -2;
+    s->watches = true;
     s->step = room(steps, sizeof *s->step, &failed);
     s->shape = room(s->values, sizeof *s->shape, &failed);
     s->width = room(s->values, sizeof *s->width, &failed);
@@ -347,9 +371,9 @@ void bd_stack_free(bd_stack *s)
         bd_free(s->base[v]);
         bd_free(s->rows[v]);
     }
-    void *const pieces[] = {s->step,   s->shape, s->width,     s->reader,     s->base,      s->rows,    s->draws,
-                            s->dirty,  s->keep,  s->row_draws, s->work,       s->buffers,   s->part[0], s->part[1],
-                            s->change, s->chain, s->row_copy,  s->row_sample, s->keep_index};
+    void *const pieces[] = {s->step,    s->losses, s->shape, s->width,     s->reader,     s->base,      s->rows,
+                            s->draws,   s->dirty,  s->keep,  s->row_draws, s->work,       s->buffers,   s->part[0],
+                            s->part[1], s->change, s->chain, s->row_copy,  s->row_sample, s->keep_index};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         bd_free(pieces[i]);
     bd_free(s);
@@ -452,19 +476,18 @@ static bd_size add_row(bd_stack *s, int copy, bd_size sample)
     return s->row_count++;
 }
 
-/* The element moved by `step` in this copy, as far as its row of the stack: through nudge, chain and spread. */
-static void move_in_sample(bd_stack *s, int copy, bd_size element, const void *step, bd_size sample)
+/* The element moved by `step` in this copy, as far as its row of the stack: through nudge, chain and spread. False if
+ * it does not reach this sample: nor will it by another step. */
+static bool move_in_sample(bd_stack *s, int copy, bd_size element, const void *step, bd_size sample, bd_size from,
+                           bd_size count)
 {
     const size_t size = s->size;
-    bd_size from, count;
     int value = s->value, at = 0;
-
-    reach(s, element, &from, &count);
     const char *before = row_of(s, s->base, value, sample) + (size_t)from * size;
     memcpy(s->part[0], before, (size_t)count * size);
     if (s->which < 0) {
         if (element / s->width[0] != sample)
-            return;
+            return false;
         set(s, s->part[0], element % s->width[0] - from,
             get(s, s->part[0], element % s->width[0] - from) + get(s, step, 0));
     } else {
@@ -474,26 +497,31 @@ static void move_in_sample(bd_stack *s, int copy, bd_size element, const void *s
                                           s->part[0]);
     }
     if (same(s, s->part[0], before, count))
-        return;
+        return false;
     for (int i = 0; i < s->links; i++) {
         chain_link *link = &s->chain[i];
         const bd_layer *layer = &s->step[link->step].layer;
         if (s->step[link->step].form.draws)
             link->one.io.draws = s->draws[link->step] + sample * s->step[link->step].form.draws + from;
         run_call(s, &link->one, link->step, s->part[at], NULL, s->part[!at]);
-        if (layer->kind->branch[s->dtype])
-            note_branch(s, copy, layer->kind->branch[s->dtype](layer, &link->one.io, before));
+        if (layer->kind->branch[s->dtype] && s->watches) {
+            if (!s->frozen)
+                link->one.io.out = NULL;
+            const bd_branch branch = layer->kind->branch[s->dtype](layer, &link->one.io, before);
+            if (branch != BD_SAME_BRANCH && !s->frozen)
+                note_branch(s, copy, branch);
+        }
         value = s->step[link->step].out;
         from = from / link->inner_in * link->inner_out;
         count = count / link->inner_in * link->inner_out;
         before = row_of(s, s->base, value, sample) + (size_t)from * size;
         at = !at;
         if (same(s, s->part[at], before, count))
-            return;
+            return true;
     }
     const bd_size row = add_row(s, copy, sample);
     if (s->onwards >= 0) {
-        void (*const subtract[])(void *, const void *, const void *, bd_size) = BD_EACH_REAL(subtract);
+        static void (*const subtract[])(void *, const void *, const void *, bd_size) = BD_EACH_REAL(subtract);
         const bd_step_info *next = &s->step[s->onwards];
         char *out = row_of(s, s->rows, next->out, row);
         subtract[s->dtype](s->change, s->part[at], before, count);
@@ -503,6 +531,7 @@ static void move_in_sample(bd_stack *s, int copy, bd_size element, const void *s
         copy_row(s, value, row, row_of(s, s->base, value, sample));
         memcpy(row_of(s, s->rows, value, row) + (size_t)from * size, s->part[at], (size_t)count * size);
     }
+    return true;
 }
 
 /* The value that the rows of a batch hold, once its copies are in. */
@@ -572,7 +601,7 @@ static void compare_branches(bd_stack *s, int i)
     const bd_step_info *step = &s->step[i];
     call one;
 
-    if (!step->layer.kind->branch[s->dtype])
+    if (!step->layer.kind->branch[s->dtype] || !s->watches)
         return;
     prepare(s, &one, i, 1);
     one.io.shape = one.shape;
@@ -580,9 +609,11 @@ static void compare_branches(bd_stack *s, int i)
         if (s->branch[s->row_copy[r]] == BD_CROSSED)
             continue;
         one.io.x[0] = row_of(s, s->rows, step->in[0], r);
-        note_branch(s, s->row_copy[r],
-                    step->layer.kind->branch[s->dtype](&step->layer, &one.io,
-                                                       row_of(s, s->base, step->in[0], s->row_sample[r])));
+        one.io.out = s->frozen ? row_of(s, s->rows, step->out, r) : NULL;
+        const bd_branch branch = step->layer.kind->branch[s->dtype](&step->layer, &one.io,
+                                                                    row_of(s, s->base, step->in[0], s->row_sample[r]));
+        if (!s->frozen)
+            note_branch(s, s->row_copy[r], branch);
     }
 }
 
@@ -614,39 +645,33 @@ static void run_stack(bd_stack *s)
     }
 }
 
-/* The loss of each copy, from its rows of the scores and the unmoved ones. */
-static void take_losses(bd_stack *s, const bd_sample *unmoved, bd_sample **out)
+/* The loss of each copy: in the rows that moved, and of the other samples as it was. */
+static void take_losses(bd_stack *s, bd_sample **out)
 {
-    const bd_step_info *step = &s->step[s->last];
-    const int scores = step->in[0];
-    char *own = row_of(s, s->rows, scores, s->most), *loss = s->rows[step->out];
+    const int scores = s->step[s->last].in[0];
+    const bd_sample unmoved = bd_stack_at(s);
     call c;
 
-    prepare(s, &c, s->last, s->n);
+    prepare(s, &c, s->last, 1);
     for (int copy = 0; copy < s->copies; copy++) {
-        *out[copy] = (bd_sample){
-            .value = unmoved->value, .moved = out[copy]->moved, .noise = unmoved->noise, .branch = s->branch[copy]};
-        if (s->first_row[copy] == s->first_row[copy + 1])
-            continue;
-        memcpy(own, s->base[scores], (size_t)(s->n * s->width[scores]) * s->size);
+        long double change = 0;
         for (bd_size r = s->first_row[copy]; r < s->first_row[copy + 1]; r++)
-            memcpy(own + (size_t)(s->row_sample[r] * s->width[scores]) * s->size, row_of(s, s->rows, scores, r),
-                   (size_t)s->width[scores] * s->size);
-        run_call(s, &c, s->last, own, NULL, loss);
-        out[copy]->value = get(s, loss, 0);
-        if (out[copy]->branch == BD_UNMOVED)
-            out[copy]->branch = BD_SAME_BRANCH;
+            change += loss_of(s, &c, row_of(s, s->rows, scores, r), s->row_sample[r]) - s->losses[s->row_sample[r]];
+        if (s->first_row[copy] < s->first_row[copy + 1] && s->branch[copy] == BD_UNMOVED)
+            s->branch[copy] = BD_SAME_BRANCH;
+        *out[copy] = (bd_sample){.value = unmoved.value + change / (long double)s->n,
+                                 .moved = out[copy]->moved,
+                                 .noise = unmoved.noise,
+                                 .branch = s->branch[copy]};
     }
 }
 
 static void finish_batch(bd_stack *s, bd_sample **out)
 {
-    const bd_sample unmoved = bd_stack_at(s);
-
     s->first_row[s->copies] = s->row_count;
     if (s->row_count)
         run_stack(s);
-    take_losses(s, &unmoved, out);
+    take_losses(s, out);
     s->row_count = 0;
     s->copies = 0;
 }
@@ -659,6 +684,7 @@ bd_sample bd_stack_at(const bd_stack *s)
 void bd_stack_losses(bd_stack *s, int which, const bd_move *move, int count, bd_sample *out)
 {
     bd_sample *pending[MOST_COPIES];
+    bd_size unreached = -1; /* an element on which nothing depends, such as the weight of a blank pixel */
 
     if (which != s->which)
         aim(s, which);
@@ -683,8 +709,14 @@ void bd_stack_losses(bd_stack *s, int which, const bd_move *move, int count, bd_
         set(s, typed, 0, step);
         if (s->whole)
             move_whole(s, s->copies, &move[i], step);
-        for (bd_size sample = 0; sample < s->n && !s->whole; sample++)
-            move_in_sample(s, s->copies, move[i].element, typed, sample);
+        if (!s->whole && move[i].element != unreached) {
+            bd_size from, width;
+            bool reached = false;
+            reach(s, move[i].element, &from, &width);
+            for (bd_size sample = 0; sample < s->n; sample++)
+                reached = move_in_sample(s, s->copies, move[i].element, typed, sample, from, width) || reached;
+            unreached = reached ? -1 : move[i].element;
+        }
         s->copies++;
     }
     if (s->copies)
@@ -722,11 +754,14 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
 
     if (which != s->which)
         aim(s, which);
+    s->watches = options->h == 0;
+    s->frozen = options->frozen;
     while (next < count || lanes) {
         for (; lanes < LANES && next < count; lanes++, next++) {
             of_lane[lanes] = next;
-            bd_ladder_begin(&lane[lanes], &at, size_of(s, &moves[next]), options->coarsest, options->rtol,
-                            options->both_sides);
+            if (options->h == 0)
+                bd_ladder_begin(&lane[lanes], &at, size_of(s, &moves[next]), options->coarsest, options->rtol,
+                                options->both_sides);
         }
         for (int i = 0; i < lanes; i++)
             for (int side = 0; side < 2; side++) {

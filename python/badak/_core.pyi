@@ -175,9 +175,12 @@ class Net:
         t: ArrayLike,
         rtol: float,
         h: float,
+        coarsest: float = 0.0,
+        both_sides: bool = False,
+        frozen: bool = False,
         /,
     ) -> NDArray[np.float64]:
-        """Numerical derivatives of the loss, (k, 8)."""
+        """Numerical derivatives of the loss: rows as of ``derivative``; with h not 0 plain differences, (k, 1)."""
     def losses_along(
         self,
         which: int,

@@ -190,6 +190,11 @@ class Table:
             self.wrong[i] = inside is not True
             return
         if self.kind[i] == 1 and self.exact:
+            frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
+            a, slack = self.a[i], self.context.rtol * max(abs(self.a[i]), abs(frozen)) + self.floor[i]
+            if abs(a - frozen) <= slack + 3 * error:  # the branch that was taken, of those that meet here
+                self.kink[i], self.n[i], self.u[i] = True, frozen, error
+                return
             self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))
             return
         seen = examine_element(self.slope, int(self.indices[i]), float(self.scale[i]))

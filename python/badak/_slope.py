@@ -127,9 +127,9 @@ class NetSlope:
         self.replay = replay  # state of the generator, for layers that draw
         self.evaluations = 0
 
-    def _derivatives(self, directions, rtol, coarsest, both_sides=False):
+    def _derivatives(self, directions, rtol, coarsest, both_sides=False, frozen=False):
         self.core.rng = self.replay
-        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0, coarsest, both_sides)
+        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0, coarsest, both_sides, frozen)
         self.evaluations += int(found[:, 3].sum())
         return found
 
@@ -141,6 +141,11 @@ class NetSlope:
 
     def along(self, direction, rtol, coarsest=COARSEST):
         return tuple(rows_of(self._derivatives(np.ascontiguousarray(direction[None]), rtol, coarsest))[0])
+
+    def frozen_elements(self, indices, rtol):
+        """The rows if every ReLU and pool kept to the branch that it takes at rest: what backward differentiates."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return rows_of(self._derivatives(indices, rtol, COARSEST, False, True))
 
     def one_sided(self, index, rtol=1e-6):
         found = self._derivatives(np.array([index], dtype=np.int64), rtol, COARSEST, True)

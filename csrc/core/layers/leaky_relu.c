@@ -36,6 +36,11 @@ static void REAL(leaky_relu_backward)(const bd_layer *layer, const bd_io *io)
 
 enum { SLOPE }; /* hyper-parameters */
 
+static double below_0(const bd_layer *layer)
+{
+    return layer->hyper[SLOPE].f;
+}
+
 #define BD_BODY "layers/side_of_0.h"
 #include "../each_real.h"
 

@@ -65,9 +65,11 @@ static bd_branch REAL(pooling_branch)(const bd_layer *layer, const bd_io *io, co
     for (bd_size c = 0; c < s.c && !layer->hyper[MEAN].i; c++, x += s.h * s.w, b += s.h * s.w)
         for (bd_size o = 0; o < s.oh * s.ow; o++) {
             const bd_size now = REAL(winner)(x, &s, o / s.ow, o % s.ow), was = REAL(winner)(b, &s, o / s.ow, o % s.ow);
+            if (io->out)
+                ((real *)io->out)[c * s.oh * s.ow + o] = x[was];
             if (now != was && b[now] != b[was])
-                return BD_CROSSED;
-            if (now != was)
+                branch = BD_CROSSED;
+            else if (now != was && branch != BD_CROSSED)
                 branch = BD_LEFT_TIE;
         }
     return branch;

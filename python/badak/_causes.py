@@ -48,7 +48,7 @@ class LogEps:
 
 
 def nice(eps):
-    """This number to one digit, if that is what it is and it is small; None otherwise."""
+    """The number to one digit, if that is what it is and it is small; None otherwise."""
     if not np.isfinite(eps) or not 1e-16 < eps < 2e-3:
         return None
     rounded = float(f"{eps:.0e}")

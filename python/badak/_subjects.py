@@ -1,4 +1,4 @@
-"""What ``gradcheck`` can check, as a ``Subject``: functions here, layers, networks, PyTorch and JAX in their own files."""
+"""What ``gradcheck`` can check, as a ``Subject``: functions here; layers, networks, PyTorch, JAX in their own files."""
 
 import inspect
 

@@ -310,7 +310,7 @@ class Subject:
             finite = np.isfinite(a) & np.isfinite(b) & np.isfinite(zero)
             a, b, zero = (np.where(finite, g, 0.0) for g in (a, b, zero))
             size = np.abs(a).max(initial=0)
-            tolerance = max(1e-9, 1e3 * precision(a), 1e3 * precision(y)) * size
+            tolerance = min(0.1, max(1e-9, 1e3 * precision(a), 1e3 * precision(y))) * size
             if size and np.abs(b - a).max(initial=0) <= tolerance:
                 self._say("NOT_LINEAR_IN_GY ignored", name=name)
                 self.one = y.size == 1

@@ -30,7 +30,7 @@ def plot(report, axes, kind, name):
 
 def _all(report, axes, name):
     if axes is None:
-        figure, axes = pyplot().subplots(2, 3, figsize=(15, 8.6), layout="constrained")
+        _, axes = pyplot().subplots(2, 3, figsize=(15, 8.6), layout="constrained")
     flat = np.ravel(axes)
     for one, kind in zip(flat, KINDS, strict=False):
         plot(report, one, kind, name)

@@ -82,11 +82,11 @@ def judge(entry, slope, analytic, context):
         _describe_right(entry, table)
         if table.kink.any():
             _describe_kink(entry, table)
-        nothing = table.is_zero()
+        nothing = table.is_zero() or table.is_rounding()
         if len(indices) < flat.size or (table.unresolved.any() and not nothing) or table.unclear.any():
             _judge_directions(entry, table, slope, context)
         entry.zero = entry.ok and table.is_zero() and (context.largest == 0 or not flat.any() or table.nothing_beside())
-        if entry.ok and table.is_zero() and not entry.zero and entry.status == "PASS":
+        if entry.ok and nothing and not entry.zero and entry.status == "PASS":
             entry.diagnosis = Text("zero by rounding", largest=number(context.largest))
     entry.evaluations = slope.evaluations
     if entry.point == 0 or not entry.ok:
@@ -291,6 +291,15 @@ class Table:
         known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
         return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
 
+    def is_rounding(self):
+        """Is all of it too small to be judged, and nothing but rounding of the gradients beside it?"""
+        largest = self.context.largest
+        return bool(
+            np.all(np.abs(self.flat) <= 64 * FLOAT64_EPS * largest)
+            and np.all(self.u <= 1e-7 * largest)
+            and np.all(np.abs(self.n) <= 3 * self.u)
+        )
+
     def nothing_beside(self):
         """Is there no larger gradient that would make this zero a finding?"""
         return self.context.largest <= 1e3 * np.abs(self.flat).max(initial=0)
@@ -372,7 +381,7 @@ def _certain_digits(table):
     known = np.isfinite(table.u) & (size > 0) & ~table.kink
     if not known.any():
         return float("nan")
-    return float(np.median(-np.log10(np.maximum(table.u[known], 1e-17 * size[known]) / size[known])))
+    return max(0.0, float(np.median(-np.log10(np.maximum(table.u[known], 1e-17 * size[known]) / size[known]))))
 
 
 def _describe_wrong(entry, table, context):
@@ -518,8 +527,8 @@ def _name_by_bisection(entry, slope, flat, floor, direction, seen, context, tabl
         coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
         n = (4 * fine - coarse) / 3
         terms = flat[members[low:high]] * direction[members[low:high]]
-        error = 0.2 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
-        return float(terms.sum()) - n, error + context.rtol * abs(n)
+        error = 0.05 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
+        return float(terms.sum()) - n, error
 
     heap = [(-abs(seen.a - seen.n), 0, len(members), seen.a - seen.n, seen.u)]
     wrong, looked = [], 0

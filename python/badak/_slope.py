@@ -141,7 +141,8 @@ class NetSlope:
 
     def along(self, direction, rtol, coarsest=COARSEST):
         """The row of a direction. Through many numbers some branch changes at every step, and where some sit on a kink
-        there is no slope: then the branches are kept as they are at rest."""
+        there is no slope: then the branches are kept as they are at rest.
+        """
         direction = np.ascontiguousarray(direction[None])
         row = rows_of(self._derivatives(direction, rtol, coarsest))[0]
         if row[6] not in (SMOOTH, JUMP):

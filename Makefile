@@ -1,4 +1,4 @@
-# The one door: make demo | test | test-c | grid | bench | sanitize | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-fast test-c grid bench soak sanitize exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -30,12 +30,26 @@ soak: $(VENV)/.installed-test
 	cd tests && BADAK_SOAK=10 ../$(BIN)/python -m pytest -p no:cacheprovider -q test_fit.py test_save.py -k "interrupted or killed"
 	cd tests && ../$(BIN)/python soak.py
 
+SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -s
+
 # The Python tests once more, with the extension built for ASan and UBSan.
-sanitize: $(VENV)/.installed-test
-	$(PYTHON) -m venv .venv-sanitize
-	BADAK_SANITIZE=1 .venv-sanitize/bin/pip install -q --force-reinstall ".[test]"
-	cd tests && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -m "not slow" -s $(ARGS)
+sanitize: .venv-sanitize
+	$(SANITIZED) -m "not slow" $(ARGS)
+
+# 10^5 mixtures of arguments, with the same build. SEED=2 takes others.
+EXAMPLES ?= 100000
+SEED ?= 1
+fuzz: export BADAK_FUZZ_EXAMPLES = $(EXAMPLES)
+fuzz: export BADAK_FUZZ_SEED = $(SEED)
+fuzz: .venv-sanitize
+	$(SANITIZED) test_fuzz.py $(ARGS)
+
+.venv-sanitize: $(SOURCES)
+	$(PYTHON) -m venv $@
+	BADAK_SANITIZE=1 $@/bin/pip install -q --force-reinstall ".[test]"
+	touch $@
 
 # Convolution and Pooling of all sizes, against PyTorch too; a quarter of an hour.
 grid: .venv-bench

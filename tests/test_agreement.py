@@ -229,7 +229,8 @@ def stub_functions(body):
     found = {}
     for node in body:
         if isinstance(node, ast.FunctionDef) and not any("setter" in ast.unparse(d) for d in node.decorator_list):
-            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            rest = [node.args.vararg] if node.args.vararg else []
+            arguments = [*node.args.posonlyargs, *node.args.args, *rest, *node.args.kwonlyargs]
             found[node.name] = [a.arg for a in arguments if a.arg not in ("self", "cls")]
     return found
 

@@ -170,9 +170,12 @@ def test_the_bounds_of_a_check_hold_as_well():
     for seed in range(40):
         graph = Graph(seed, smooth=True)
         report = bd.gradcheck(graph, *graph.inputs, vjp=graph.vjp, points=1)
+        largest = max(np.abs(entry.pairs[:, 0]).max() for entry in report.entries)
+        if largest < 1e-30:
+            continue  # nothing but rounding
         for entry in report.entries:
             analytic, numeric, u = entry.pairs.T
-            held += list(np.abs(analytic - numeric) <= u + 1e-14 * np.abs(analytic).max())
+            held += list(np.abs(analytic - numeric) <= u + 1e-14 * largest)
             if np.isfinite(entry.digits):
                 digits.append(entry.digits)
     assert np.mean(held) >= 0.99

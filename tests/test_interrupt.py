@@ -84,6 +84,23 @@ def large():
         repeats *= 2
 
 
+# ---- One long step ----
+
+
+@pytest.mark.parametrize("method", ["gradient", "train_step"])
+def test_a_long_step_ends_between_its_layers(large, method):
+    """What it had computed is thrown away: parameters, optimiser and generator are as before."""
+    net, x, t = large
+    net.train_step(x[:10], t[:10], net.optimizer or bd.SGD(1e-3))
+    many = len(x) // 4
+    before = [array.copy() for array in net.params.values()], net._core.updates, net._core.rng
+    with Interrupt(0.2):
+        getattr(net, method)(x[:many], t[:many])
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], net.params.values(), strict=True))
+    assert (net._core.updates, net._core.rng) == before[1:]
+    assert net.predict(x[:5]).shape == (5, 3)
+
+
 # ---- fit ----
 
 

@@ -1,5 +1,6 @@
 /* The single intake: every array, number and option that enters passes here. */
 #include <math.h>
+#include <string.h>
 
 #include "bind.h"
 
@@ -55,14 +56,18 @@ static int refuse_mask(PyArrayObject *array, const char *name)
         return 0;
     PyObject *mask = PyObject_GetAttrString((PyObject *)array, "mask");
     if (!mask) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
         PyErr_Clear(); /* not a masked array */
         return 0;
     }
-    PyObject *any =
-        PyArray_Check(mask) ? PyArray_Any((PyArrayObject *)mask, NPY_RAVEL_AXIS, NULL) : Py_NewRef(Py_False);
-    const int masked = any ? PyObject_IsTrue(any) : -1;
+    int masked = 0;
+    if (PyArray_Check(mask)) {
+        PyArrayObject *flags = (PyArrayObject *)PyArray_FROMANY(mask, NPY_BOOL, 0, 0, NPY_ARRAY_CARRAY_RO);
+        masked = !flags ? -1 : memchr(PyArray_DATA(flags), true, (size_t)PyArray_SIZE(flags)) != NULL;
+        Py_XDECREF(flags);
+    }
     Py_DECREF(mask);
-    Py_XDECREF(any);
     if (masked > 0)
         PyErr_Format(PyExc_TypeError, "%s is a masked array with masked values: fill them first (%s.filled(0))", name,
                      name);
@@ -74,11 +79,16 @@ static PyArrayObject *as_array(PyObject *object, const char *name)
 {
     if (!PyArray_Check(object) && !PyList_Check(object) && !PyTuple_Check(object) && !PyArray_IsAnyScalar(object)) {
         PyObject *interface = PyObject_GetAttrString(object, "__array_interface__");
-        PyObject *shape = interface && PyDict_Check(interface) ? PyDict_GetItemString(interface, "shape") : NULL;
+        PyObject *key = interface ? PyUnicode_FromString("shape") : NULL;
+        PyObject *shape = key && PyDict_Check(interface) ? PyDict_GetItemWithError(interface, key) : NULL;
         const bool absurd = shape && PyTuple_Check(shape) && PyTuple_GET_SIZE(shape) > NPY_MAXDIMS_LEGACY_ITERS;
-        if (!interface)
-            PyErr_Clear(); /* it has none, or NumPy will meet the same error */
         Py_XDECREF(interface);
+        Py_XDECREF(key);
+        if (PyErr_Occurred()) {
+            if (PyErr_ExceptionMatches(PyExc_MemoryError))
+                return NULL;
+            PyErr_Clear(); /* it has none, or NumPy will meet the same error */
+        }
         if (absurd) {
             PyErr_Format(PyExc_ValueError, "%s describes an array of more than %d dimensions", name,
                          NPY_MAXDIMS_LEGACY_ITERS);
@@ -230,9 +240,7 @@ PyArrayObject *parameter_values(PyObject *object, const char *name, const bd_sha
         same = PyArray_DIM(array, i) == shape->dim[i];
     if (!same) {
         PyObject *got = PyObject_GetAttrString(object, "shape");
-        PyObject *expected = PyTuple_New(shape->ndim);
-        for (int i = 0; expected && i < shape->ndim; i++)
-            PyTuple_SET_ITEM(expected, i, PyLong_FromLongLong(shape->dim[i]));
+        PyObject *expected = shape_tuple(shape, 0);
         if (got && expected)
             PyErr_Format(PyExc_ValueError, "%s has shape %S, expected %S", name, got, expected);
         Py_XDECREF(got);

@@ -14,6 +14,8 @@ typedef struct {
     PyObject *places; /* tuple of str: what messages call each step of the plan, the loss last */
     bd_shape input;   /* of one sample */
     bool calls_python;
+    bd_size macs;  /* of one sample, forward */
+    double polled; /* when Python last looked for signals */
     atomic_flag busy;
 } NetObject;
 

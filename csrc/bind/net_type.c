@@ -12,7 +12,8 @@
 
 #include "net_object.h"
 
-enum { CHUNK = 256 }; /* samples at a time where samples are independent: bounds the memory */
+enum { WORTH_WATCHING = 100000000 }; /* multiply-adds, some milliseconds */
+enum { CHUNK = 256 };                /* samples at a time where samples are independent: bounds the memory */
 
 /* ---------------------------------------------------------------- making one */
 
@@ -177,6 +178,11 @@ static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         goto done;
     }
     self->calls_python = has_python_layers(self->net);
+    for (int i = 0; i < bd_net_step_count(self->net); i++) {
+        bd_step_info info;
+        bd_net_step_info(self->net, i, &info);
+        self->macs += info.form.macs;
+    }
     self->arena = PyCapsule_New(bd_net_take_arena(self->net), NULL, free_arena);
     if (!self->arena) {
         bd_free(bd_net_take_arena(self->net));
@@ -493,6 +499,29 @@ done:
 
 /* ---------------------------------------------------------------- backward and training */
 
+/* Between the steps of a long run, now and then: has the user pressed Ctrl-C? */
+static bool no_signal(void *context)
+{
+    NetObject *self = context;
+
+    if (seconds() - self->polled < SIGNAL_SECONDS)
+        return true;
+    const PyGILState_STATE gil = PyGILState_Ensure();
+    const bool go_on = PyErr_CheckSignals() == 0;
+    PyGILState_Release(gil);
+    self->polled = seconds();
+    return go_on;
+}
+
+/* For the run of n samples that comes next; a short one is not worth looking at the clock for. */
+static void watch_signals(NetObject *self, bd_size n)
+{
+    const bool is_long = n > WORTH_WATCHING / (self->macs + 1);
+
+    self->polled = is_long ? seconds() : 0;
+    bd_net_set_poll(self->net, is_long ? no_signal : NULL, self);
+}
+
 /* (loss, hits, dx or None); the gradients are in arrays("grads") */
 static PyObject *net_gradient(PyObject *object, PyObject *args)
 {
@@ -513,10 +542,12 @@ static PyObject *net_gradient(PyObject *object, PyObject *args)
         goto done;
     if (want_dx && !(dx = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x))))
         goto done;
+    watch_signals(self, n);
     Py_BEGIN_ALLOW_THREADS status = bd_net_gradient(self->net, &loss, &hits, dx ? PyArray_DATA(dx) : NULL,
                                                     PyArray_DATA(x), &t.target, n, fuse, &detail);
-    Py_END_ALLOW_THREADS result = status ? raise_status(status, &detail, NULL)
-                                         : Py_BuildValue("dLO", loss, (long long)hits, dx ? (PyObject *)dx : Py_None);
+    Py_END_ALLOW_THREADS watch_signals(self, 0);
+    result = status ? raise_status(status, &detail, NULL)
+                    : Py_BuildValue("dLO", loss, (long long)hits, dx ? (PyObject *)dx : Py_None);
 done:
     leave(self);
     Py_XDECREF(x);
@@ -575,17 +606,17 @@ static PyObject *net_bind(PyObject *object, PyObject *args)
 static bd_status step(NetObject *self, double *loss, bd_size *hits, const void *x, const bd_target *t,
                       const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer, bd_detail *detail)
 {
-    if (!self->calls_python)
-        return bd_net_train(self->net, loss, hits, x, t, rows, n, total, optimizer, detail);
+    watch_signals(self, n);
     bd_status status = bd_net_begin_step(self->net, loss, hits, x, t, rows, n, total, optimizer, detail);
+    watch_signals(self, 0);
     if (status)
         return status;
-    if (hold_own(self->net)) {
+    if (self->calls_python && hold_own(self->net)) {
         bd_net_undo(self->net);
         return BD_STOPPED;
     }
     status = bd_net_end_step(self->net, optimizer, detail);
-    if (!status)
+    if (!status && self->calls_python)
         write_back_own(self->net);
     return status;
 }

@@ -362,8 +362,10 @@ static PyObject *not_here(PyObject *object, PyObject *const *args, Py_ssize_t co
 }
 
 static PyMethodDef python_layer_methods[] = {
-    {"forward", (PyCFunction)(void (*)(void))not_here, METH_FASTCALL, NULL},
-    {"backward", (PyCFunction)(void (*)(void))not_here, METH_FASTCALL, NULL},
+    {"forward", (PyCFunction)(void (*)(void))not_here, METH_FASTCALL,
+     "forward($self, /, *unused)\n--\n\nA TypeError: Python computes it."},
+    {"backward", (PyCFunction)(void (*)(void))not_here, METH_FASTCALL,
+     "backward($self, /, *unused)\n--\n\nA TypeError: Python computes it."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -386,6 +386,8 @@ void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind);
 const bd_optimizer_kind *bd_net_optimizer(const bd_net *net); /* the bound one, or NULL */
 int64_t bd_net_updates(const bd_net *net);
 void bd_net_set_updates(bd_net *net, int64_t updates);
+/* Is asked between the steps of every run; false ends the run with BD_STOPPED. NULL: nobody is asked. */
+void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 

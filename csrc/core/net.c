@@ -59,9 +59,11 @@ struct bd_net {
     bd_rng rng;
     uint64_t run_began;     /* position of rng when the last run began */
     uint64_t kept_position; /* for bd_net_undo */
-    bool stopped;           /* by a layer, in the run that is on */
-    bool risky;             /* the gradient holds huge numbers: the update may overflow */
-    bd_size draws;          /* random numbers per sample in one run */
+    bool stopped;           /* by a layer or by poll, in the run that is on */
+    bool (*poll)(void *);   /* is asked between steps whether to go on */
+    void *poll_context;
+    bool risky;    /* the gradient holds huge numbers: the update may overflow */
+    bd_size draws; /* random numbers per sample in one run */
 };
 
 /* Everything about one run that is not about the net. */
@@ -483,6 +485,12 @@ void bd_net_set_updates(bd_net *net, int64_t updates)
 
 /* ---------------------------------------------------------------- parameters at first */
 
+void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context)
+{
+    net->poll = poll;
+    net->poll_context = context;
+}
+
 static void set_real(const bd_net *net, char *base, bd_size i, double value)
 {
     if (net->dtype == BD_F32)
@@ -670,6 +678,13 @@ static void draw(bd_net *net, const net_run *run, const net_step *step)
         draws[i] = bd_rng_uniform(&rng);
 }
 
+static bool goes_on(bd_net *net)
+{
+    if (!net->stopped && net->poll && !net->poll(net->poll_context))
+        net->stopped = true;
+    return !net->stopped;
+}
+
 static void run_forward(bd_net *net, const net_run *run, int first)
 {
     const int end = run->target ? net->steps : net->steps - 1;
@@ -677,7 +692,7 @@ static void run_forward(bd_net *net, const net_run *run, int first)
     net->stopped = false;
     if (!run->replay)
         net->run_began = net->rng.position;
-    for (int i = first; i < end && !net->stopped; i++) {
+    for (int i = first; i < end && goes_on(net); i++) {
         const net_step *step = &net->step[i];
         const void *param[BD_MAX_PARAM];
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
@@ -724,7 +739,7 @@ static void run_backward(bd_net *net, const net_run *run)
     memset(net->grad_written, 0, (size_t)net->values * sizeof *net->grad_written);
     set_real(net, grad_at(net, run, loss_step(net)->out), 0, 1);
 
-    for (int i = net->steps - 1; i >= 0 && !net->stopped; i--) {
+    for (int i = net->steps - 1; i >= 0 && goes_on(net); i--) {
         const net_step *step = &net->step[i];
         const void *param[BD_MAX_PARAM];
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];

@@ -7,11 +7,11 @@
 
 #include "convolution.inc"
 
+#include "transpose.inc"
+
 #include "sparse.inc"
 
 #include "pooling.inc"
-
-#include "transpose.inc"
 
 const bd_kernels_real TABLE = {
     .gemm_nn = KERNEL(gemm_nn),

@@ -1,10 +1,10 @@
 /* The table for one float type; included by kernels.h once per type, so without an include guard. */
 
-/* The elements of dout (oh ow, f) that are not 0, in two orders. Memory for all of it is the caller's. */
+/* The elements of dout (oh, ow, f) that are not 0, in two orders. Memory for all of it is the caller's. */
 typedef struct {
-    real *value, *filter_value;          /* (oh ow f) pixel by pixel; (f, oh ow) each filter's */
-    int32_t *filter, *window;            /* of each: where the filter begins in w; where the window does in x */
-    int32_t *pixel_count, *filter_count; /* (oh ow), (f): how many */
+    real *value, *filter_value;           /* (oh ow f) window by window; (f, oh ow) each filter's */
+    int32_t *filter, *window;             /* of each: which filter; the pixel of x where the window begins */
+    int32_t *window_count, *filter_count; /* (oh ow), (f): how many */
 } REAL(bd_nonzero);
 
 typedef struct {

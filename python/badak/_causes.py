@@ -48,11 +48,18 @@ class LogEps:
 
 
 def nice(eps):
-    """This number to one digit, if that is what it is and it is small; None otherwise."""
+    """The number to one digit, if that is what it is and it is small; None otherwise."""
     if not np.isfinite(eps) or not 1e-16 < eps < 2e-3:
         return None
     rounded = float(f"{eps:.0e}")
     return rounded if abs(rounded / eps - 1) < 0.03 else None
+
+
+def _same_changes(slope, where, steps, claimed):
+    """Does the function change over large steps as the cause says? Its slope alone would fit many."""
+    values, noise = slope.values(where, steps)
+    off = np.abs(values - values[0] - claimed)
+    return bool(np.all(off <= 1e-6 * np.abs(claimed).max() + 8 * noise))
 
 
 class LogOfInput(LogEps):
@@ -69,6 +76,10 @@ class LogOfInput(LogEps):
         if self.eps is None:
             return None
         weights = (a * flat).reshape(x.shape)
+        steps = flat[where] * np.array([0.0, 0.5, -0.3])
+        claimed = weights.flat[where] * np.log((flat[where] + steps + self.eps) / (flat[where] + self.eps))
+        if not _same_changes(slope, where, steps, claimed):
+            return None
         return lambda: float((weights * (np.log(x) - np.log(x + self.eps))).sum())
 
 
@@ -99,6 +110,17 @@ class LogOfSoftmax(LogEps):
         ratio = entry.numeric / entry.analytic
         self.eps = nice(p_label[row] * (1 - ratio) / ratio)
         if self.eps is None:
+            return None
+
+        where = int(np.ravel_multi_index(entry.worst_index, entry.shape))
+        column = entry.worst_index[-1]
+        steps = np.array([0.0, 0.5, -0.7])
+        claimed = []
+        for step in steps:
+            moved = rows[row].copy()
+            moved[column] += step
+            claimed.append(-weights[row] * np.log(_softmax(moved)[labels[row]] + self.eps))
+        if not _same_changes(slope, where, steps, np.array(claimed) - claimed[0]):
             return None
 
         def term():

@@ -63,7 +63,7 @@ def check_one(path, name, like, timeout):
 
 
 def _environment():
-    """This package, wherever it lies, is found by the new process too."""
+    """With a path by which the new process finds the package, wherever it lies."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))
     return os.environ | {"PYTHONPATH": path, "BADAK_NUM_THREADS": "1", "MPLBACKEND": "Agg"}

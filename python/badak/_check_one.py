@@ -1,4 +1,4 @@
-"""The process that checks one student's file for ``badak check``: ``python -m badak._check_one FILE OBJECT LIKE ANSWER``."""
+"""The process that checks one student's file for ``badak check``: arguments FILE OBJECT LIKE ANSWER."""
 
 import contextlib
 import importlib.util

@@ -62,6 +62,10 @@ class Row:
             self.mine, self.reference = float(a[where]), float(b[where])
 
 
+def _one_or_both(values):
+    return values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"
+
+
 class Comparison:
     """What ``compare`` found. True if everything agrees.
 
@@ -88,15 +92,12 @@ class Comparison:
 
     def _cells(self):
         for row in self.rows:
-            pair = (
-                lambda values: values[0] if values[0] == values[1] else f"{values[0]} / {values[1]}"  # noqa: E731
-            )
             known = row.where is not None
             yield (
                 row.name,
                 "same" if row.ok else "DIFFERS",
-                pair(row.shapes),
-                pair(row.dtypes),
+                _one_or_both(row.shapes),
+                _one_or_both(row.dtypes),
                 f"{row.error:.1e}" if np.isfinite(row.error) or known else "",
                 "[" + ", ".join(map(str, row.where)) + "]" if known and not row.ok else "",
                 f"{row.mine:.6g}" if known and not row.ok else "",

@@ -12,6 +12,8 @@ from .report import number
 
 EXHAUSTIVE = 512  # arrays up to this size are checked element by element
 DIRECTIONS = 3
+SMALL = 1e-7  # of the largest gradient: looked at by a direction of their own
+HIDDEN = 1e-6  # of the largest gradient: where they cannot be resolved, this much must still be seen
 RESCUED = 8  # elements too small or uncertain to judge that are looked at from both sides
 ASKED = 3  # smooth and wrong elements of which single outputs are looked at, too
 EXAMINED = 48  # elements looked at from both sides
@@ -82,11 +84,11 @@ def judge(entry, slope, analytic, context):
         _describe_right(entry, table)
         if table.kink.any():
             _describe_kink(entry, table)
-        nothing = table.is_zero()
+        nothing = table.is_zero() or table.is_rounding()
         if len(indices) < flat.size or (table.unresolved.any() and not nothing) or table.unclear.any():
             _judge_directions(entry, table, slope, context)
         entry.zero = entry.ok and table.is_zero() and (context.largest == 0 or not flat.any() or table.nothing_beside())
-        if entry.ok and table.is_zero() and not entry.zero and entry.status == "PASS":
+        if entry.ok and nothing and not entry.zero and entry.status == "PASS":
             entry.diagnosis = Text("zero by rounding", largest=number(context.largest))
     entry.evaluations = slope.evaluations
     if entry.point == 0 or not entry.ok:
@@ -204,6 +206,11 @@ class Table:
             self.wrong[i] = inside is not True
             return
         if self.kind[i] == 1 and self.exact:
+            frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
+            a, slack = self.a[i], self.context.rtol * max(abs(self.a[i]), abs(frozen)) + self.floor[i]
+            if abs(a - frozen) <= slack + 3 * error:  # the branch that was taken, of those that meet here
+                self.kink[i], self.n[i], self.u[i] = True, frozen, error
+                return
             self._judge_kink(i, self.left[i], self.right[i], 1e-6 * max(abs(self.left[i]), abs(self.right[i])))
             return
         seen = examine_element(self.slope, int(self.indices[i]), float(self.scale[i]))
@@ -286,6 +293,15 @@ class Table:
         known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
         return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
 
+    def is_rounding(self):
+        """Is all of it too small to be judged, and nothing but rounding of the gradients beside it?"""
+        largest = self.context.largest
+        return bool(
+            np.all(np.abs(self.flat) <= 64 * FLOAT64_EPS * largest)
+            and np.all(self.u <= 1e-7 * largest)
+            and np.all(np.abs(self.n) <= 3 * self.u)
+        )
+
     def nothing_beside(self):
         """Is there no larger gradient that would make this zero a finding?"""
         return self.context.largest <= 1e3 * np.abs(self.flat).max(initial=0)
@@ -310,7 +326,7 @@ def _describe_right(entry, table):
         with np.errstate(all="ignore"):
             excess = np.where(known, np.abs(a - n) / size, -1)
         worst = int(np.argmax(np.where(u <= 1e-3 * size, excess, -1)))
-        entry.digits = float(np.median(-np.log10(np.maximum(u[known], 1e-17 * size[known]) / size[known])))
+        entry.digits = _certain_digits(table)
         entry.invisible = float((table.context.rtol * size[known] + 3 * u[known] + table.floor[known]).max())
     elif table.kink.any():
         worst = int(np.argmax(table.kink))
@@ -361,7 +377,17 @@ def _describe_jump(entry, table):
     )
 
 
+def _certain_digits(table):
+    """Digits of the numerical gradient that are certain, in the median."""
+    size = np.maximum(np.abs(table.n), np.abs(table.a))
+    known = np.isfinite(table.u) & (size > 0) & ~table.kink
+    if not known.any():
+        return float("nan")
+    return max(0.0, float(np.median(-np.log10(np.maximum(table.u[known], 1e-17 * size[known]) / size[known]))))
+
+
 def _describe_wrong(entry, table, context):
+    entry.digits = _certain_digits(table)
     wrong = np.flatnonzero(table.wrong)
     with np.errstate(all="ignore"):
         a, n = np.abs(table.a[wrong]), np.abs(table.n[wrong])
@@ -396,12 +422,12 @@ def _judge_directions(entry, table, slope, context):
     flat = table.flat
     floor = np.broadcast_to(np.ravel(context.floor), flat.shape)
     largest = np.abs(flat).max(initial=0)
-    groups = [np.ones(flat.size, bool)]
+    groups, small = [np.ones(flat.size, bool)], None
     stable = _away_from_kinks(flat, context) if table.kink.any() else None
     if stable is not None and stable.any() and not stable.all():
         groups.append(stable)
     if len(table.indices) < flat.size:
-        small = np.abs(flat) < 1e-7 * largest
+        small = np.abs(flat) < SMALL * largest
         if small.any() and not small.all():
             groups.append(small)
     for group in groups:
@@ -412,9 +438,10 @@ def _judge_directions(entry, table, slope, context):
             if seen.state == "wrong":
                 _name_by_bisection(entry, slope, flat, floor, u, seen, context, table)
                 return
-            resolved += seen.state == "right"
-            if seen.state == "right":
-                hidden = seen.bound * 2 * np.sqrt(group.sum())
+            hidden = seen.bound * 2 * np.sqrt(group.sum())  # what one element could be off by, unseen
+            # numbers that are small beside the others may drown in the rounding of f: then the report says how small
+            if seen.state == "right" or (group is small and hidden <= HIDDEN * largest):
+                resolved += 1
                 entry.invisible = float(np.nanmax([entry.invisible, hidden]))
         if not resolved:
             entry.status = "UNRESOLVED"
@@ -503,8 +530,8 @@ def _name_by_bisection(entry, slope, flat, floor, direction, seen, context, tabl
         coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
         n = (4 * fine - coarse) / 3
         terms = flat[members[low:high]] * direction[members[low:high]]
-        error = 0.2 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
-        return float(terms.sum()) - n, error + context.rtol * abs(n)
+        error = 0.05 * abs(fine - coarse) + 4 * noise / h + 4 * FLOAT64_EPS * float(np.abs(terms).sum())
+        return float(terms.sum()) - n, error
 
     heap = [(-abs(seen.a - seen.n), 0, len(members), seen.a - seen.n, seen.u)]
     wrong, looked = [], 0

@@ -1,8 +1,8 @@
 """Kinks and jumps: one-sided slopes at h -> 0, and whether an analytic value is a possible one there.
 
-From either side a ladder of steps, each a quarter of the one before, gives secants; two of them make a three-point slope
-whose change from rung to rung is its error. What counts is the slope of the *smallest* steps that rounding allows: a kink
-a little beside the point is no kink at the point.
+From either side a ladder of steps, each a quarter of the one before, gives secants; two of them make a three-point
+slope whose change from rung to rung is its error. What counts is the slope of the *smallest* steps that rounding
+allows: a kink a little beside the point is no kink at the point.
 """
 
 import numpy as np

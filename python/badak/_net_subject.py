@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ._causes import LogEps
 from ._judge import Context, judge
 from ._slope import FLOAT64_EPS, NetSlope
 from ._subjects import CHOSEN, Facts, has_form, near
@@ -28,6 +29,8 @@ class NetSubject:
         self.x = np.array(self.x, dtype=np.float64)
         self.title = f"Net of {len(net.layers)} layers ({net.size:,} parameters, {net.dtype}, checked in float64)"
         self.steps = self.core.steps()
+        self.eps = net._loss_layer._hyper.get("eps", 0.0)
+        self.exact = _without_eps(net) if self.eps else None
 
     def start(self):
         """Nothing to watch: the core changes nothing."""
@@ -69,9 +72,9 @@ class NetSubject:
     def go_to(self, point, rng):
         arrays = [self.x, *self.params.values()]
         if point == 0:
-            self.start = [array.copy() for array in arrays]
+            self.start_values = [array.copy() for array in arrays]
         else:
-            for array, start in zip(arrays, self.start, strict=True):
+            for array, start in zip(arrays, self.start_values, strict=True):
                 array[...] = near(start, point, rng)
         return bool(np.isfinite(self.core.evaluate(self.x, self.t, True)[0]))
 
@@ -98,4 +101,29 @@ class NetSubject:
                 judge(entry, slope, gradient, context)
                 if point == 0:
                     self._certify(entry, slope, gradient)
+                if self.exact is not None and entry.status in ("FAIL", "UNRESOLVED"):
+                    entry = self._explained(entry, gradient, context, -1 if last else which, replay)
             yield entry
+
+    def _explained(self, entry, gradient, context, which, replay):
+        """Does the gradient belong to the same net without the eps inside the logarithm of its loss?"""
+        for (_, array), (_, plain) in zip(self.core.arrays("params"), self.exact.arrays("params"), strict=True):
+            plain[...] = array
+        other = Entry(entry.name, entry.shape, entry.dtype)
+        other.point, other.context = entry.point, entry.context
+        array = self.x if which < 0 else self.exact.arrays("params")[which][1]
+        judge(other, NetSlope(self.exact, which, array, self.x, self.t, replay), gradient, context)
+        if other.status in ("PASS", "KINK"):
+            cause = LogEps()
+            cause.eps = self.eps
+            entry.status, entry.diagnosis, entry.digits = "EXPLAINED", cause.text(entry), other.digits
+            entry.evaluations += other.evaluations
+        return entry
+
+
+def _without_eps(net):
+    """The float64 twin of the same net whose loss is exact."""
+    plain = object.__new__(type(net))
+    vars(plain).update(vars(net))
+    plain._loss_layer = type(net._loss_layer)(eps=0.0)
+    return plain._float64_twin()

@@ -213,6 +213,8 @@ class CoreLayer(Layer):
     def backward(self, dout):
         """The gradient with respect to x, a new array, for the gradient `dout` of the output.
 
+        It may be called again after the same ``forward``, with another `dout`.
+
         Raises
         ------
         RuntimeError

@@ -11,7 +11,7 @@ from ._arguments import checked_flag, checked_seed, checked_shape, checked_step
 from ._python_layer import Adapter, float64_copy
 from .fit import Fit
 from .functions import sigmoid, softmax
-from .layers import CoreLayer, Layer, LossLayer, check_layer
+from .layers import _KINDS, CoreLayer, Layer, LossLayer, check_layer
 from .optimizer import Optimizer
 from .summary import html, text
 
@@ -62,9 +62,11 @@ class Net:
     ----------
     layers : list of layers
         Layers without arrays (``Affine(units=50)``) get theirs from the shapes that flow through; the arrays of others
-        are copied in.
+        are copied in. Any object with ``forward(x)`` and ``backward(dout)`` may be one (see ``Layer``): it keeps its
+        own arrays, which the net trains where they lie.
     loss : loss layer
-        ``SoftmaxWithLoss()`` or ``IdentityWithLoss()``.
+        ``SoftmaxWithLoss()`` for one class of many, ``SigmoidWithLoss()`` for yes or no, ``IdentityWithLoss()`` for
+        regression.
     input_shape : tuple of int
         Of one sample: ``(784,)``, ``(1, 28, 28)``.
     dtype : "float32" or "float64"
@@ -207,7 +209,7 @@ class Net:
             for child in layer._layers:
                 branch = self._forward_one(child, branch, arrays, buffers)
             inputs = (x, branch)
-        kind = _core.layer_kinds()[layer.kind]
+        kind = _KINDS[layer.kind]
         mine = tuple(next(arrays) for _ in kind["params"])
         statistics = tuple(next(buffers) for _ in kind["buffers"])
         return layer.core.forward(inputs, mine, None, False, statistics, None)[0]
@@ -438,7 +440,7 @@ class Net:
 
     @property
     def _classifies(self):
-        return _core.layer_kinds()[self._loss_layer.kind]["classifies"]
+        return _KINDS[self._loss_layer.kind]["classifies"]
 
     @property
     def _one_class_each(self):

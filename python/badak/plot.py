@@ -4,16 +4,15 @@ Every function but ``graph`` draws with matplotlib, into new axes or into those 
 Nothing is shown, closed or set for others: the figures follow the style in use. ``graph`` draws SVG and needs nothing.
 """
 
-import copy
-import inspect
-
 import numpy as np
 
 from . import _draw
 from ._draw import BLUE, GREY, SERIES, pyplot
 from ._graph import graph
 from ._outputs import outputs
-from .layers import Layer, SigmoidWithLoss
+from ._planes import decision_boundary, descent_path, gradient_field
+from ._plot_arguments import answers_of, count_of, labels_of, many_axes, numbers, one_axes, same_length, scores_of
+from .layers import Layer
 from .net import Net
 
 __all__ = [
@@ -70,15 +69,15 @@ def images(x, labels=None, *, size=None, count=100, columns=None, axes=None, **k
         if len(labels) != len(pictures):
             raise ValueError(f"there are {len(pictures)} images, but {len(labels)} labels")
         labels = [str(label) for label in labels[:count]]
-    pictures = pictures[: _positive(count, "count")]
+    pictures = pictures[: count_of(count, "count")]
     if pictures.ndim == 4:
         pictures = _colours(pictures)
-    return _draw.images(pictures, _one(axes), columns=columns, captions=labels, **kwargs)
+    return _draw.images(pictures, one_axes(axes), columns=columns, captions=labels, **kwargs)
 
 
 def _pictures(x, size=None):
     """The images that an array holds, as (N, h, w), or (N, h, w, 3) in colour."""
-    x = _numbers(x, "x")
+    x = numbers(x, "x")
     if x.size == 0:
         raise ValueError(f"x of shape {x.shape} holds no image")
     if size is not None:
@@ -151,7 +150,7 @@ def filters(what, *, name=None, size=None, columns=None, axes=None, **kwargs):
         tiles = weights
     else:
         raise ValueError(f"weights of shape {weights.shape}: expected (N, c, h, w), or a matrix (h * w, units)")
-    return _draw.filters(tiles[:256], _one(axes), columns=columns, **{"interpolation": "nearest"} | kwargs)
+    return _draw.filters(tiles[:256], one_axes(axes), columns=columns, **{"interpolation": "nearest"} | kwargs)
 
 
 def _weights(what, name):
@@ -164,12 +163,12 @@ def _weights(what, name):
             raise TypeError(f"{what!r} has no arrays yet: inside a Net they are net.params")
         if isinstance(what, (Layer, type)) and weights is what:
             raise TypeError(f"{what!r} has no weights W")
-        return _numbers(weights, "the weights")
+        return numbers(weights, "the weights")
     if name is None:
         name = next((key for key, array in params.items() if np.ndim(array) in (2, 4)), None)
     if name not in params:
         raise KeyError(f"no weights {name!r}: this network has {', '.join(params)}")
-    return _numbers(params[name], name)
+    return numbers(params[name], name)
 
 
 def feature_maps(what, x, *, channels=CHANNELS, axes=None, **kwargs):
@@ -195,18 +194,18 @@ def feature_maps(what, x, *, channels=CHANNELS, axes=None, **kwargs):
     ValueError
         If no layer gives images.
     """
-    x = _numbers(x, "x")
+    x = numbers(x, "x")
     if isinstance(what, Net):
         x = x.reshape(1, *what.input_shape) if x.size == np.prod(what.input_shape) else x
     x = x.reshape(1, 1, *x.shape) if x.ndim == 2 else x[None] if x.ndim == 3 else x
     if x.ndim != 4 or len(x) != 1:
         raise ValueError(f"x has shape {x.shape}: feature_maps takes one image, such as x[:1] or x[0]")
     rows = [("x", x)] + [(type(layer).__name__, out) for layer, out in outputs(what, x)]
-    rows = [(title, out[0, : _positive(channels, "channels")]) for title, out in rows if out.ndim == 4]
+    rows = [(title, out[0, : count_of(channels, "channels")]) for title, out in rows if out.ndim == 4]
     if len(rows) == 1:
         raise ValueError("none of these layers gives images (N, c, h, w): there are no feature maps")
     across = max(len(maps) for _, maps in rows)
-    axes = _one(axes)
+    axes = one_axes(axes)
     if axes is None:
         _, axes = pyplot().subplots(figsize=(1.5 + 0.62 * across, 0.66 * len(rows) + 0.2), layout="constrained")
     kwargs = {"cmap": "gray_r"} | kwargs
@@ -243,13 +242,13 @@ def activations(what, x=None, *, bins=30, every=False, axes=None):
     array of Axes
     """
     if isinstance(what, dict):
-        found = [(str(name), _numbers(array, str(name))) for name, array in what.items()]
+        found = [(str(name), numbers(array, str(name))) for name, array in what.items()]
         if x is not None:
             raise TypeError("x goes through a network; a dict holds the outputs already")
     else:
         if x is None:
             raise TypeError("activations(net, x) needs x")
-        found = [(type(layer).__name__, out) for layer, out in outputs(what, _numbers(x, "x"))]
+        found = [(type(layer).__name__, out) for layer, out in outputs(what, numbers(x, "x"))]
         found = [(f"{i} {name}", out) for i, (name, out) in enumerate(found, 1)]
         some = [one for one in found if one[0].split()[1] in ACTIVATIONS]
         found = found if every or not some else some
@@ -258,7 +257,7 @@ def activations(what, x=None, *, bins=30, every=False, axes=None):
     if axes is None:
         size = (min(2.4 * len(found), 14), 2.6)
         _, axes = pyplot().subplots(1, len(found), figsize=size, layout="constrained", squeeze=False)
-    panels = _many(axes, len(found))
+    panels = many_axes(axes, len(found))
     for panel, (name, values) in zip(panels, found, strict=True):
         values = values[np.isfinite(values)]
         panel.hist(values, bins=bins, color=BLUE)
@@ -290,11 +289,11 @@ def confusion(what, x, t=None, *, labels=None, axes=None):
     if t is None:
         if callable(what) or hasattr(what, "predict"):
             raise TypeError("confusion(net, x, t) needs the truth t; with answers instead of a net it is (answers, t)")
-        scores, t = _numbers(what, "the answers"), x
+        scores, t = numbers(what, "the answers"), x
     else:
-        scores = _scores(what, x)
-    said, truth = _answers(scores), _truth(t)
-    _same_length(said, truth)
+        scores = scores_of(what, x)
+    said, truth = answers_of(scores), labels_of(t)
+    same_length(said, truth)
     classes = int(max(said.max(), truth.max(), len(labels) - 1 if labels is not None else 0)) + 1
     if scores.ndim == 2:
         classes = max(classes, scores.shape[1])
@@ -302,7 +301,7 @@ def confusion(what, x, t=None, *, labels=None, axes=None):
         raise ValueError(f"there are {classes} classes: too many to draw")
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (truth, said), 1)
-    axes = _one(axes)
+    axes = one_axes(axes)
     if axes is None:
         side = max(3.2, 0.45 * classes + 1)
         _, axes = pyplot().subplots(figsize=(side, side), layout="constrained")
@@ -346,17 +345,17 @@ def misclassified(net, x, t, *, count=24, columns=None, axes=None, **kwargs):
     """
     from .functions import softmax
 
-    scores, truth = _scores(net, x), _truth(t)
+    scores, truth = scores_of(net, x), labels_of(t)
     if scores.ndim != 2:
         raise ValueError(f"the network gives an array of shape {scores.shape}, expected scores (N, C)")
-    _same_length(scores, truth)
+    same_length(scores, truth)
     rows = scores.astype(np.float64)
     positive = (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3)
     probability = rows if positive else softmax(rows)
     said = rows.argmax(axis=1)
     wrong = np.flatnonzero(said != truth)
-    wrong = wrong[np.argsort(-probability[wrong].max(axis=1), kind="stable")][: _positive(count, "count")]
-    axes = _one(axes)
+    wrong = wrong[np.argsort(-probability[wrong].max(axis=1), kind="stable")][: count_of(count, "count")]
+    axes = one_axes(axes)
     if not len(wrong):
         if axes is None:
             _, axes = pyplot().subplots(figsize=(4, 1), layout="constrained")
@@ -369,295 +368,6 @@ def misclassified(net, x, t, *, count=24, columns=None, axes=None, **kwargs):
     captions = [f"{said[i]}, not {truth[i]}\n{_draw.percent(probability[i].max())}" for i in wrong]
     columns = columns or min(8, len(wrong))
     return _draw.images(pictures, axes, columns=columns, captions=captions, gap=0.5, lines=2, **kwargs)
-
-
-# -- functions of two numbers -----------------------------------------------------------------
-
-
-def decision_boundary(f, x=None, t=None, *, xlim=None, ylim=None, resolution=200, threshold=None, axes=None):
-    """Draw the regions in which a classifier of two numbers gives the same answer, and the samples.
-
-    Parameters
-    ----------
-    f : network with ``predict``, ``Neuron``, or function
-        A function takes two arrays x1, x2, as ``AND`` does, or points (N, 2). Answers are labels (N,), scores (N, C),
-        or one number for each point, compared with `threshold`.
-    x : (N, 2) array or None
-        Samples. Without samples and limits: the corners (0, 0) to (1, 1), marked by what f answers there.
-    t : (N,) labels or None
-        The colours and marks of the samples; None: what f answers.
-    xlim, ylim : (low, high) or None
-        None: around the samples.
-    resolution : int
-        Points along each side.
-    threshold : float or None
-        None: 0.5, or 0 for a ``Net`` with ``SigmoidWithLoss``, whose scores are those before the sigmoid.
-    axes : Axes or None
-
-    Returns
-    -------
-    Axes
-    """
-    if x is None and t is not None:
-        raise TypeError("labels t without samples x")
-    if x is None and xlim is None and ylim is None:
-        x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    if x is not None:
-        x = _numbers(x, "x")
-        if x.ndim != 2 or x.shape[1] != 2:
-            raise ValueError(f"x has shape {x.shape}, expected (N, 2): a region can be drawn of two numbers only")
-    xlim, ylim = _limits(xlim, x, 0), _limits(ylim, x, 1)
-    if threshold is None:
-        threshold = 0.0 if isinstance(f, Net) and isinstance(f.loss_layer, SigmoidWithLoss) else 0.5
-    answer = _classifier(f, threshold)
-    resolution = _positive(resolution, "resolution")
-    across, up = np.meshgrid(np.linspace(*xlim, resolution), np.linspace(*ylim, resolution))
-    region = answer(np.column_stack([across.ravel(), up.ravel()])).reshape(across.shape)
-    labels = None
-    if x is not None:
-        labels = answer(x) if t is None else _truth(t)
-        _same_length(x, labels)
-    classes = np.unique(region if labels is None else np.concatenate([region.ravel(), labels]))
-    if len(classes) > 20:
-        raise ValueError(f"f gives {len(classes)} different answers: expected the labels of a few classes")
-    axes = _one(axes)
-    if axes is None:
-        _, axes = pyplot().subplots(figsize=(4.6, 3.8), layout="constrained")
-    _regions(axes, across, up, np.searchsorted(classes, region), len(classes))
-    if labels is not None:
-        for i, label in enumerate(classes):
-            mine = x[labels == label]
-            if len(mine):
-                axes.scatter(
-                    *mine.T,
-                    s=90 if len(x) < 20 else 16,
-                    color=SERIES[i % len(SERIES)],
-                    marker=_draw.MARKERS[i % len(_draw.MARKERS)],
-                    edgecolors="white",
-                    linewidths=0.8 if len(x) < 20 else 0.3,
-                    label=str(label),
-                    zorder=3,
-                )
-        where = {
-            "loc": "upper left",
-            "bbox_to_anchor": (1, 1.03),
-            "frameon": False,
-            "handletextpad": 0.1,
-        }  # hides no point
-        axes.legend(fontsize="small", title="truth" if t is not None else "answer", borderaxespad=0.3, **where)
-    axes.set(xlabel="x1", ylabel="x2", xlim=xlim, ylim=ylim)
-    axes.locator_params(nbins=5)
-    return axes
-
-
-def _regions(axes, across, up, region, count):
-    from matplotlib.colors import ListedColormap
-
-    colours = ListedColormap([SERIES[i % len(SERIES)] for i in range(count)])
-    axes.pcolormesh(across, up, region, cmap=colours, vmin=-0.5, vmax=count - 0.5, alpha=0.28, shading="nearest", lw=0)
-    for level in range(count - 1):
-        if (region <= level).any() and (region > level).any():
-            axes.contour(across, up, region > level, levels=[0.5], colors=[GREY], linewidths=1)
-
-
-def _classifier(f, threshold):
-    """A function from points (N, 2) to labels (N,)."""
-
-    def answer(points):
-        two = not hasattr(f, "predict") and _takes(f) == 2
-        values = np.asarray(f(points[:, 0], points[:, 1]) if two else _scores(f, points))
-        if values.shape not in ((len(points),), (len(points), 1)) and (values.ndim != 2 or len(values) != len(points)):
-            raise ValueError(f"f gave an array of shape {values.shape} for {len(points)} points")
-        if values.ndim == 2 and values.shape[1] > 1:
-            return values.argmax(axis=1)
-        values = values.reshape(-1)
-        return (values > threshold).astype(int) if values.dtype.kind == "f" else values.astype(int)
-
-    if not hasattr(f, "predict") and not callable(f):
-        raise TypeError(f"f must be a network or a function, got {type(f).__name__}")
-    return answer
-
-
-def _limits(limits, x, axis):
-    if limits is not None:
-        return _range(limits, "xylim"[axis] + "lim")
-    if x is None:
-        return -0.5, 1.5
-    low, high = x[:, axis].min(), x[:, axis].max()
-    margin = 0.5 if len(x) < 20 else 0.08 * (high - low) or 0.5
-    return low - margin, high + margin
-
-
-def gradient_field(f, *, xlim=(-2, 2), ylim=(-2, 2), points=15, downhill=False, axes=None):
-    """Draw the gradient of a function of two numbers as arrows, over the lines on which it is constant.
-
-    The gradient is measured, by ``badak.numerical_gradient`` (book: section 4.4).
-
-    Parameters
-    ----------
-    f : function
-        Takes an array x of two numbers, or two numbers x0, x1; gives one number.
-    xlim, ylim : (low, high)
-    points : int
-        Arrows along each side.
-    downhill : bool
-        Draw minus the gradient, the way that gradient descent goes, as the book does.
-    axes : Axes or None
-
-    Returns
-    -------
-    Axes
-    """
-    of_point, xlim, ylim = _of_point(f), _range(xlim, "xlim"), _range(ylim, "ylim")
-    points = _positive(points, "points")
-    across, up = np.meshgrid(np.linspace(*xlim, points), np.linspace(*ylim, points))
-    slopes = np.array([_slope(of_point, one) for one in zip(across.ravel(), up.ravel(), strict=True)])
-    slopes = -slopes if downhill else slopes
-    axes = _one(axes)
-    if axes is None:
-        _, axes = pyplot().subplots(figsize=(4.8, 4.4), layout="constrained")
-    _hills(axes, of_point, xlim, ylim)
-    axes.quiver(across, up, *slopes.T, angles="xy", color=BLUE, width=0.005, zorder=3)
-    name = getattr(f, "__name__", "f").replace("<lambda>", "f")
-    title = f"minus the gradient of {name}: downhill" if downhill else f"gradient of {name}"
-    axes.set(xlabel="x0", ylabel="x1", xlim=xlim, ylim=ylim, title=title)
-    return axes
-
-
-def descent_path(f, paths, *, start=None, steps=30, xlim=None, ylim=None, axes=None):
-    """Draw ways down a function of two numbers, over the lines on which it is constant (book: section 6.1.7).
-
-    Parameters
-    ----------
-    f : function
-        Takes an array x of two numbers, or two numbers x0, x1; gives one number.
-    paths : (n, 2) array, optimiser, or dict of them by name, or list of optimisers
-        An optimiser goes `steps` steps from `start`, by the measured gradient; it is not changed.
-    start : (x0, x1)
-        For optimisers.
-    steps : int
-    xlim, ylim : (low, high) or None
-        None: around the paths.
-    axes : Axes, or array of as many Axes as there are paths, or None
-        In one Axes they are drawn together; None: a panel for each.
-
-    Returns
-    -------
-    Axes, or array of Axes
-    """
-    of_point = _of_point(f)
-    paths = {name: _path(of_point, one, start, steps) for name, one in _named(paths).items()}
-    every = np.concatenate([path[np.isfinite(path).all(axis=1)] for path in paths.values()])
-    xlim, ylim = _around(every, 0, xlim, "xlim"), _around(every, 1, ylim, "ylim")
-    if axes is None and len(paths) > 1:
-        across = 2 if len(paths) in (2, 4) else 3
-        down = -(-len(paths) // across)
-        _, grid = pyplot().subplots(
-            down, across, figsize=(4 * across, 3 * down), layout="constrained", squeeze=False, sharex=True, sharey=True
-        )
-        axes = grid.ravel()
-        for empty in axes[len(paths) :]:
-            empty.remove()
-        axes = axes[: len(paths)]
-    elif axes is None:
-        _, axes = pyplot().subplots(figsize=(5.2, 4), layout="constrained")
-    together = np.ndim(axes) == 0
-    panels = [_one(axes)] * len(paths) if together else _many(axes, len(paths))
-    for panel in panels[:1] if together else panels:
-        _hills(panel, of_point, xlim, ylim)
-        panel.set(xlim=xlim, ylim=ylim)
-    for i, (panel, (name, path)) in enumerate(zip(panels, paths.items(), strict=True)):
-        color = SERIES[i % len(SERIES)]
-        marker = _draw.MARKERS[i % len(_draw.MARKERS)]
-        panel.plot(*path.T, color=color, marker=marker, markersize=4, linewidth=1.2, label=name, zorder=3)
-        panel.plot(*path[-1], marker=marker, color=color, markersize=9, markeredgecolor="white", zorder=4)
-        if not together and name:
-            panel.set_title(name)
-    if together and len(paths) > 1:
-        panels[0].legend(fontsize="small")
-    return axes
-
-
-def _named(paths):
-    if isinstance(paths, dict):
-        named = paths
-    elif isinstance(paths, (list, tuple)) and paths and all(hasattr(one, "update") for one in paths):
-        named = {}
-        for one in paths:
-            name = type(one).__name__
-            named[name if name not in named else repr(one)] = one
-        if len(named) < len(paths):
-            raise ValueError("two of the optimisers are the same: give a dict with a name for each")
-    else:
-        named = {type(paths).__name__ if hasattr(paths, "update") else "": paths}
-    if not named:
-        raise ValueError("there are no paths")
-    return named
-
-
-def _path(f, one, start, steps):
-    if not hasattr(one, "update"):
-        path = _numbers(one, "a path").astype(float)
-        if path.ndim != 2 or path.shape[1] != 2 or not len(path):
-            raise ValueError(f"a path has shape {path.shape}, expected (n, 2)")
-        return path
-    if start is None or np.shape(start) != (2,):
-        raise TypeError("an optimiser needs start=(x0, x1), from where it goes")
-    optimizer, params = copy.deepcopy(one), {"x": np.array(start, dtype=float)}
-    path = [params["x"].copy()]
-    for _ in range(_positive(steps, "steps")):
-        optimizer.update(params, {"x": _slope(f, params["x"])})
-        if not np.isfinite(params["x"]).all():
-            break
-        path.append(params["x"].copy())
-    return np.array(path)
-
-
-def _around(points, axis, limits, name):
-    if limits is not None:
-        return _range(limits, name)
-    low, high = points[:, axis].min(), points[:, axis].max()
-    margin = 0.15 * (high - low) or 1.0
-    return low - margin, high + margin
-
-
-def _hills(axes, f, xlim, ylim, resolution=61):
-    across, up = np.meshgrid(np.linspace(*xlim, resolution), np.linspace(*ylim, resolution))
-    height = np.array([f(np.array(one)) for one in zip(across.ravel(), up.ravel(), strict=True)], dtype=float)
-    height = height.reshape(across.shape)
-    if np.isfinite(height).any() and np.nanmin(height) < np.nanmax(height):
-        levels = np.unique(np.nanquantile(height, np.linspace(0.02, 0.98, 12)))
-        axes.contour(across, up, height, levels=levels, colors=[GREY], linewidths=0.7, alpha=0.7)
-
-
-def _of_point(f):
-    if not callable(f):
-        raise TypeError(f"f must be a function of two numbers, got {type(f).__name__}")
-    two = _takes(f) == 2
-
-    def of_point(x):
-        value = np.asarray(f(x[0], x[1]) if two else f(x))
-        if value.size != 1:
-            raise ValueError(f"f gave an array of shape {value.shape} for one point, expected one number")
-        return float(value.reshape(()))
-
-    return of_point
-
-
-def _slope(f, point):
-    from .gradient import numerical_gradient
-
-    return numerical_gradient(f, np.array(point, dtype=float))
-
-
-def _takes(f):
-    """How many arguments a function needs, or None where it does not say."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    return len(needed)
 
 
 # -- side by side -----------------------------------------------------------------------------
@@ -689,7 +399,7 @@ def compare(results, *, what=None, axes=None):
         size = (5.2 * len(curves), 3.6)
         _, axes = pyplot().subplots(1, len(curves), figsize=size, layout="constrained", squeeze=len(curves) == 1)
         axes = axes if len(curves) == 1 else axes.ravel()
-    panels = _many(axes, len(curves))
+    panels = many_axes(axes, len(curves))
     for panel, (name, lines) in zip(panels, curves.items(), strict=True):
         for i, (label, (x, y)) in enumerate(lines.items()):
             marker = _draw.MARKERS[i % len(_draw.MARKERS)] if len(y) <= _draw.MARKED_EPOCHS else None
@@ -747,94 +457,8 @@ def _compare_reports(reports, axes):
         size = (4.6 * len(reports), 4.6)
         _, axes = pyplot().subplots(1, len(reports), figsize=size, layout="constrained", squeeze=False)
         axes = axes.ravel()
-    panels = _many(axes, len(reports))
+    panels = many_axes(axes, len(reports))
     for panel, (name, report) in zip(panels, reports.items(), strict=True):
         report.plot(panel)
         panel.set_title(name)
     return axes
-
-
-# -- arguments --------------------------------------------------------------------------------
-
-
-def _numbers(x, name):
-    """An array of real numbers."""
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{name} is ragged: its rows have different lengths") from None
-    if x.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be an array of real numbers, got {x.dtype} ({type(x).__name__})")
-    return x
-
-
-def _scores(net, x):
-    """What a network, or a function, says for all of x."""
-    if isinstance(net, type):
-        raise TypeError(f"got the class {net.__name__}: write {net.__name__}(...)")
-    predict = getattr(net, "predict", net)
-    if not callable(predict):
-        raise TypeError(f"expected a network with predict, or a function, got {type(net).__name__}")
-    return _numbers(predict(x), "what the network gives")
-
-
-def _answers(scores):
-    if scores.ndim == 2 and scores.shape[1] > 1:
-        return scores.argmax(axis=1)
-    return _classes(scores, "the answers")
-
-
-def _truth(t):
-    """Labels (N,) from labels (N,) or (N, 1), or one-hot rows."""
-    t = _numbers(t, "t")
-    if t.ndim == 2 and t.shape[1] > 1:
-        return t.argmax(axis=1)
-    return _classes(t, "t")
-
-
-def _classes(labels, name):
-    if labels.ndim == 0 or labels.size != len(labels):
-        raise ValueError(f"{name} has shape {labels.shape}, expected labels (N,) or rows (N, C)")
-    whole = labels.reshape(-1).astype(np.int64)
-    if labels.size == 0 or (whole != labels.reshape(-1)).any() or whole.min() < 0:
-        raise ValueError(f"{name} must be labels of classes: whole numbers from 0")
-    return whole
-
-
-def _same_length(x, t):
-    if len(x) != len(t):
-        raise ValueError(f"there are {len(x)} samples, but {len(t)} labels")
-
-
-def _positive(value, name):
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number, got {value!r:.60}")
-    if value < 1:
-        raise ValueError(f"{name} = {value}: expected at least 1")
-    return int(value)
-
-
-def _range(limits, name):
-    limits = np.asarray(limits, dtype=float)
-    if limits.shape != (2,) or not np.isfinite(limits).all() or limits[0] >= limits[1]:
-        raise ValueError(f"{name} must be (low, high), got {tuple(limits.tolist()) if limits.ndim else limits}")
-    return float(limits[0]), float(limits[1])
-
-
-def _one(axes):
-    if axes is None:
-        return None
-    if not hasattr(axes, "imshow"):
-        what = f"an array of {np.size(axes)}" if np.ndim(axes) else type(axes).__name__
-        raise TypeError(f"axes must be one of matplotlib's Axes, got {what}")
-    return axes
-
-
-def _many(axes, count):
-    """As many Axes as needed, as an array."""
-    panels = np.array(axes, dtype=object).ravel()
-    if len(panels) != count:
-        raise ValueError(f"{count} Axes are needed, got {len(panels)}")
-    for one in panels:
-        _one(one)
-    return panels

@@ -7,7 +7,7 @@ import numpy as np
 from .errors import GradientError
 from .language import Text, say
 
-# Worst first. PASS, KINK and EXPLAINED are green; VACUOUS is amber: nothing was shown, and it does not count as checked.
+# Worst first. PASS, KINK and EXPLAINED are green; VACUOUS is amber: nothing was shown, it does not count as checked.
 STATUSES = (
     "SHAPE",
     "DTYPE",
@@ -73,7 +73,7 @@ class Entry:
     diagnosis : str
     """
 
-    _WRITTEN = [
+    _WRITTEN = (
         "name",
         "shape",
         "dtype",
@@ -95,7 +95,7 @@ class Entry:
         "bisection",
         "point",
         "diagnosis",
-    ]
+    )
 
     def __init__(self, name, shape, dtype):
         self.name = name
@@ -319,7 +319,10 @@ class GradientReport:
         notes = "".join(f"<li>{escape(note)}</li>" for note in [*self._conduct_notes(), *self._notes()])
         tail = "<br>".join(map(escape, [*self._evidence(), *self._verdict().splitlines()]))
         again = f"<pre>{escape(self.reproducer)}</pre>" if self.reproducer else ""
-        return f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table><ul>{notes}</ul><p>{tail}</p>{again}"
+        return (
+            f"<table><thead>{row(self._HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
+            f"<ul>{notes}</ul><p>{tail}</p>{again}"
+        )
 
     def plot(self, axes=None, kind="scatter", entry=None):
         """Draw the report. Needs matplotlib.

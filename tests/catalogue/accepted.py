@@ -207,3 +207,18 @@ def an_array_method_that_uses_the_net_meanwhile(world):  # B126
         world.net.predict(Greedy())
     assert world.state() == before
     assert world.goes_on_undisturbed()
+
+
+@case
+def a_stride_beyond_every_image():  # B081: the window fits once
+    layer = bd.Convolution(np.ones((1, 1, 2, 2)), np.zeros(1), stride=2**62)
+    np.testing.assert_array_equal(layer.forward(np.ones((2, 1, 4, 4))), np.full((2, 1, 1, 1), 4.0))
+
+
+@case
+def weights_that_lie_in_any_way(world):  # B101: held by reference; another byte order is refused, see PARAMETER_ROWS
+    expected = world.affine.forward(world.x)
+    for W in (np.asfortranarray(world.affine.W), np.repeat(world.affine.W, 2, axis=1)[:, ::2]):
+        world.affine.W = W
+        assert world.affine.W is W
+        np.testing.assert_array_equal(world.affine.forward(world.x), expected)

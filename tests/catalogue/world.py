@@ -101,6 +101,7 @@ class World:
 
     def __init__(self):
         rng = np.random.default_rng(0)
+        np.random.seed(0)  # what the book's networks and Dropout draw from
         self.x = rng.standard_normal((12, 4)).astype(np.float32)
         self.t = rng.integers(0, 3, 12)
         self.rows = rng.standard_normal((12, 3))
@@ -149,7 +150,6 @@ class World:
         self.convolution = bd.Convolution(rng.standard_normal((2, 1, 2, 2)), rng.standard_normal(2), pad=1)
         self.pooling, self.mean_pooling = bd.Pooling(2, 2), bd.Pooling(2, 2, mean=True)
         self.image_layers = [self.convolution, self.pooling, self.mean_pooling]
-        np.random.seed(0)  # what Dropout draws from
         for layer in (*self.layers, *self.image_layers):
             layer.backward(layer.forward(self.input_of(layer)))
         self.softmax, self.identity, self.sigmoid_loss = losses = (
@@ -173,23 +173,32 @@ class World:
         return self.x.reshape(12, 1, 2, 2) if layer in self.image_layers else self.x
 
     def state(self):
-        """Everything that a refused call must leave as it was."""
+        """Everything that a refused call must leave as it was: values, and which objects hold them."""
+        state = self.values()
+        for name in ("net", "regression", "images"):
+            state[name, "optimizer is"] = id(getattr(self, name).optimizer)
+        for i, layer in enumerate(self.all_layers):
+            state[i, "objects"] = id(layer._saved), id(layer._core), [id(array) for array in layer.params.values()]
+        state["params are"] = [id(value) for value in self.params.values()]
+        return state
+
+    def values(self):
         state = {"np.random": digest([np.random.get_state()[1], np.random.get_state()[2]])}
         for name, net in (("net", self.net), ("regression", self.regression), ("images", self.images)):
             for part in ("params", "grads", "buffers"):
                 state[name, part] = digest(getattr(net, part).values())
             for part, arrays in net.optimizer.state.items():
                 state[name, part] = digest(arrays.values())
-            state[name, "optimizer"] = id(net.optimizer), net.optimizer.hyper, net.optimizer.iter
+            state[name, "optimizer"] = net.optimizer.hyper, net.optimizer.iter
             state[name, "core"] = net._core.rng, net._core.updates
         for i, layer in enumerate(self.all_layers):
-            state[i, "params"] = digest(layer.params.values()), [id(array) for array in layer.params.values()]
+            state[i, "params"] = digest(layer.params.values())
             state[i, "grads"] = digest(layer.grads.values())
-            state[i, "x"] = digest([layer.x]), id(layer._saved), id(layer._core)
+            state[i, "x"] = digest([layer.x])
             state[i, "own"] = digest(value for value in vars(layer).values() if isinstance(value, np.ndarray))
         for name in ("book_net", "book_conv_net"):
             state[name] = digest(getattr(self, name).params.values())
-        state["params"] = digest(self.params.values()), [id(value) for value in self.params.values()]
+        state["params"] = digest(self.params.values())
         state["adam"] = [digest(arrays.values()) for arrays in self.adam.state.values()], self.adam.iter
         state["sgd"] = self.sgd.iter
         return state

@@ -151,7 +151,7 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
             .filter_value = piece[FILTER_VALUES],
             .filter = (int32_t *)piece[INDEX],
             .window = (int32_t *)piece[FILTER_INDEX],
-            .pixel_count = (int32_t *)piece[COUNTS],
+            .window_count = (int32_t *)piece[COUNTS],
             .filter_count = (int32_t *)piece[FILTER_COUNTS]};
     real *dw = piece[GRADIENT];
     if (io->dx[0] && sparse) {

@@ -1,0 +1,350 @@
+"""What stands around gradcheck: conduct, causes, bisection, languages, compare, selftest, badak check, the fixture."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import badak as bd
+
+pytest_plugins = ["pytester"]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def kinds(report):
+    return {finding.split(":")[0] for finding in report.conduct}
+
+
+class BookRelu:
+    def forward(self, x):
+        self.mask = x <= 0
+        out = x.copy()
+        out[self.mask] = 0
+        return out
+
+    def backward(self, dout):
+        dout[self.mask] = 0
+        return dout
+
+
+class BookSoftmaxWithLoss:
+    """Ignores dout, and has 1e-7 inside the logarithm."""
+
+    def forward(self, x, t):
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        self.y, self.t = e / e.sum(axis=-1, keepdims=True), t
+        return -np.log(self.y[np.arange(len(t)), t] + 1e-7).sum() / len(t)
+
+    def backward(self, dout=1):
+        dx = self.y.copy()
+        dx[np.arange(len(self.t)), self.t] -= 1
+        return dx / len(self.t)
+
+
+class Dropout:
+    def __init__(self, draw=None):
+        self.rng = draw or np.random
+
+    def forward(self, x):
+        self.mask = self.rng.random(x.shape) > 0.5
+        return x * self.mask
+
+    def backward(self, dout):
+        return dout * self.mask
+
+
+# ================================================================ conduct
+
+
+class Adds:
+    """Its dW grows with every backward."""
+
+    def __init__(self):
+        self.W, self.dW = rng(1).standard_normal((3, 2)), np.zeros((3, 2))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW += self.x.T @ dout
+        return dout @ self.W.T
+
+
+class Counts(Adds):
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+    def backward(self, dout):
+        self.dW = self.calls * (self.x.T @ dout)
+        return self.calls * (dout @ self.W.T)
+
+
+def test_accumulation_is_found_and_the_values_are_right():
+    report = bd.gradcheck(Adds(), rng().standard_normal((4, 3)))
+    assert report.status == "PASS" and kinds(report) == {"NOT_REENTRANT"} and not report.ok, report
+    assert "+=" in str(report)
+
+
+def test_a_state_that_changes_the_output_is_found():
+    report = bd.gradcheck(Counts(), rng().standard_normal((4, 3)))
+    assert report.status == "PASS" and kinds(report) == {"STATE_CHANGED"}, report
+
+
+@pytest.mark.parametrize("draw", [None, np.random.default_rng(3), np.random.RandomState(3)])
+def test_dropout_replays_its_mask_and_leaves_the_generators_alone(draw):
+    before = np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+    state = None if draw is None else json.dumps(draw.__getstate__(), default=str)
+    assert bd.gradcheck(Dropout(draw), rng().standard_normal((3, 4))).ok
+    assert (np.random.get_state()[1].tobytes(), np.random.get_state()[2]) == before
+    assert draw is None or json.dumps(draw.__getstate__(), default=str) == state
+
+
+def test_random_numbers_are_put_back_when_the_code_raises():
+    def f(x):
+        np.random.rand(5)
+        raise KeyboardInterrupt
+
+    before = np.random.get_state()[2]
+    with pytest.raises(KeyboardInterrupt):
+        bd.gradcheck(f, np.ones(2), vjp=lambda gy, x: gy)
+    assert np.random.get_state()[2] == before
+
+
+def test_upstream_gradient_that_is_offset():
+    report = bd.gradcheck(np.square, rng().standard_normal(3), vjp=lambda gy, x: 2 * gy * x + 1e-6)
+    assert "NOT_LINEAR_IN_GY" in kinds(report), report
+
+
+# ================================================================ causes, kinks, places
+
+
+def test_the_books_loss_is_explained():
+    x, t = 5 * rng(2).standard_normal((4, 6)), np.array([0, 1, 2, 3])
+    report = bd.gradcheck(BookSoftmaxWithLoss(), x, t, allow={"NOT_LINEAR_IN_GY"})
+    assert report.ok and report.status == "EXPLAINED" and "1e-7" in str(report), report
+    assert kinds(report) == {"NOT_LINEAR_IN_GY"}
+
+
+def test_a_logarithm_of_ones_own_is_explained_and_a_factor_is_not():
+    x = np.array([1e-3, 0.3, 1e-4, 0.9])
+    found = bd.gradcheck(lambda y: -np.log(y + 1e-7).sum(), x, grad=lambda y: -1 / y)
+    assert found.status == "EXPLAINED", found
+    wrong = bd.gradcheck(lambda y: -np.log(y + 1e-7).sum(), x, grad=lambda y: -1.0001 / y)
+    assert wrong.status == "FAIL", wrong
+
+
+def test_nets_and_networks_with_the_books_loss_are_explained():
+    x, t = 5 * rng(2).standard_normal((4, 6)), np.array([0, 1, 2, 3])
+    net = bd.Net([bd.Affine(units=4)], loss=bd.SoftmaxWithLoss(eps=1e-3), input_shape=(6,), seed=1)
+    assert bd.gradcheck(net, x, t).status == "EXPLAINED"
+    np.random.seed(0)
+    assert bd.gradcheck(bd.TwoLayerNet(6, 5, 4, weight_init_std=1.0), x, t).status in ("EXPLAINED", "KINK")
+
+
+def test_tied_maxima():
+    def first(gy, x):
+        found = np.zeros_like(x)
+        found[np.arange(len(x)), x.argmax(axis=1)] = gy
+        return found
+
+    x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 0.0]])
+    tied = x == x.max(axis=1, keepdims=True)
+
+    def at_ties(share):
+        return lambda gy, x: gy[:, None] * share(x == x.max(axis=1, keepdims=True))
+
+    assert tied.sum() == 4
+    rows = {"vjp": first}, {"vjp": at_ties(lambda m: m / m.sum(axis=1, keepdims=True))}
+    for row in rows:
+        assert bd.gradcheck(lambda x: x.max(axis=1), x, **row).status == "KINK"
+    wrong = bd.gradcheck(lambda x: x.max(axis=1), x, vjp=at_ties(lambda m: m.astype(float)))
+    assert wrong.status == "FAIL" and "maxima" in str(wrong), wrong
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, 1e-9])
+def test_kinks_beside_the_point(distance):
+    x = np.array([distance, -distance])
+    for slope, status in ((1.0, "PASS"), (0.5, "FAIL")):
+        report = bd.gradcheck(
+            lambda x: np.maximum(x, 0), x, vjp=lambda gy, x, slope=slope: gy * slope * (x > 0), points=1
+        )
+        assert report.status == status, report
+
+
+def test_a_jump():
+    report = bd.gradcheck(np.round, np.array([0.5, 1.2, 2.5]), vjp=lambda gy, x: 0 * gy, points=1)
+    assert report.status == "DISCONTINUOUS" and not report.ok, report
+
+
+def test_one_element_of_100000_is_named_in_few_evaluations():
+    def vjp(gy, x):
+        found = gy * 3 * x**2
+        found[77_777] *= 1.1
+        return found
+
+    x = rng().standard_normal(100_000)
+    entry = bd.gradcheck(lambda x: float((x**3).sum()), x, vjp=vjp, points=1)["x"]
+    assert entry.wrong == [(77_777,)] and entry.status == "FAIL", entry.diagnosis
+    assert 0 < entry.bisection <= 150 and str(entry.bisection) in entry.diagnosis
+
+
+def test_batch_norm_of_one_says_why():
+    layer = bd.BatchNormalization(np.ones(3), np.zeros(3))
+    report = bd.gradcheck(layer, rng().standard_normal((1, 3)))
+    assert report["x"].status == "VACUOUS" and "one sample" in report["x"].diagnosis, report
+
+
+def test_the_same_array_given_twice():
+    x = rng().standard_normal(4)
+    assert bd.gradcheck(lambda a, b: a * b, x, x, vjp=lambda gy, a, b: (gy * b, gy * a)).ok
+    wrong = bd.gradcheck(lambda a, b: a * b, x, x, vjp=lambda gy, a, b: (gy * b, 0 * gy))
+    assert wrong.status == "FAIL" and "given 2 times" in str(wrong), wrong
+
+
+def test_forward_mode():
+    def f(x):
+        return np.sin(x).sum(keepdims=True)
+
+    def jvp(v, x):
+        return (np.cos(x) * v).sum(keepdims=True)
+
+    x = rng().standard_normal(3)
+    assert bd.gradcheck(f, x, jvp=jvp).ok
+    both = bd.gradcheck(f, x, jvp=lambda v, x: 2 * jvp(v, x), vjp=lambda gy, x: gy * np.cos(x))
+    assert [(e.name, e.status) for e in both.entries] == [("x", "PASS"), ("x (jvp)", "FAIL")], both
+
+
+def test_wrt_and_reference():
+    a, b = rng().standard_normal(3), rng(1).standard_normal(3)
+    wrong_b = {"vjp": lambda gy, a, b: (gy * b, gy)}
+    assert bd.gradcheck(np.multiply, a, b, wrt="x0", **wrong_b).ok
+    assert not bd.gradcheck(np.multiply, a, b, wrt=[1], **wrong_b).ok
+    with pytest.raises(ValueError, match="wrt"):
+        bd.gradcheck(np.multiply, a, b, wrt="c", **wrong_b)
+
+    def single(x):
+        return np.sin(x.astype(np.float32))
+
+    report = bd.gradcheck(single, a, vjp=lambda gy, x: gy * np.cos(x), reference=np.sin)
+    assert report.ok and report["x"].digits > 7, report
+
+
+# ================================================================ words and pictures
+
+
+def test_reports_in_korean():
+    report = bd.gradcheck(np.sin, np.ones(3), vjp=lambda gy, x: 2 * gy * np.cos(x))
+    try:
+        bd.set_language("ko")
+        assert "2배" in str(report)
+    finally:
+        bd.set_language("en")
+    assert "2 times" in str(report)
+    with pytest.raises(ValueError, match="language"):
+        bd.set_language("fr")
+
+
+def test_every_text_has_the_same_values_in_both_languages():
+    import string
+
+    from badak.language import TEXTS
+
+    for key, (english, korean) in TEXTS.items():
+        fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, korean)]
+        assert fields[0] == fields[1], key
+
+
+@pytest.mark.parametrize("kind", ["scatter", "error", "map", "digits", "slice", "all"])
+def test_pictures(kind):
+    from matplotlib.figure import Figure
+
+    report = bd.gradcheck(np.abs, np.array([0.0, 1.0, -2.0]), vjp=lambda gy, x: gy * np.sign(x))
+    figure = Figure()
+    axes = figure.subplots(2, 3) if kind == "all" else figure.subplots()
+    report.plot(axes, kind=kind)
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="kind"):
+        report.plot(figure.subplots(), kind="pie")
+
+
+# ================================================================ compare, selftest, mutant
+
+
+def test_compare():
+    x = rng().standard_normal((3, 4))
+    assert bd.compare(BookRelu(), bd.Relu(), x).ok
+    found = bd.compare(bd.LeakyRelu(0.1), bd.Relu(), x)
+    assert not found.ok and "DIFFERS" in str(found) and "<table>" in found._repr_html_()
+
+
+def test_selftest_and_mutants():
+    found = bd.selftest(bd.Affine(rng().standard_normal((2, 2)), np.ones(2)), rng(1).standard_normal((3, 2)))
+    assert found.ok and found.score == 1 and len(found.killed) >= 25, found
+    one = bd.mutant(bd.Tanh(), seed=4)
+    assert one.secret and not bd.gradcheck(one, rng(1).standard_normal((3, 3)))
+
+
+# ================================================================ the command and the fixture
+
+GOOD = """
+    import numpy as np
+    print("hello")
+    class Affine:
+        def __init__(self, W, b): self.W, self.b = W, b
+        def forward(self, x): self.x = x; return x @ self.W + self.b
+        def backward(self, d):
+            self.dW = self.x.T @ d; self.db = d.sum(0); return d @ self.W.T
+"""
+STUDENTS = {
+    "good": (GOOD, "ok"),
+    "transposed": (GOOD.replace("self.x.T @ d", "d.T @ self.x"), "WRONG"),
+    "exits": ("raise SystemExit(3)", "error"),
+    "hangs": ("while True: pass", "timeout"),
+    "dies": ("import os; os._exit(7)", "crashed"),
+    "syntax": ("def", "error"),
+    "empty": ("", "error"),
+}
+
+
+@pytest.mark.slow
+def test_a_teachers_table(tmp_path):
+    for name, (source, _) in STUDENTS.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+    command = [sys.executable, "-m", "badak", "check", f"{tmp_path}/*.py:Affine", "--timeout", "20", "--csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.startswith("file,object,verdict")
+    found = {row.split(",")[0].rsplit("/", 1)[1].removesuffix(".py"): row.split(",")[2] for row in rows}
+    assert found == {name: verdict for name, (_, verdict) in STUDENTS.items()}
+
+
+def test_the_fixture(pytester):
+    pytester.makepyfile(
+        """
+        import numpy as np
+        pytest_plugins = ["badak.pytest_plugin"]
+        def test_good(gradcheck): gradcheck(np.sin, np.ones(2), vjp=lambda gy, x: gy * np.cos(x))
+        def test_bad(gradcheck): gradcheck(np.sin, np.ones(2), vjp=lambda gy, x: gy * np.sin(x))
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+
+
+def test_a_bias_before_batch_norm_is_zero_by_rounding():
+    """Its gradient is 0 whatever it is; that is a finding, beside others that are not, and no lack of evidence."""
+    np.random.seed(0)
+    net = bd.MultiLayerNetExtend(6, [5, 4], 3, use_batchnorm=True)
+    report = bd.gradcheck(net, rng().standard_normal((8, 6)), np.array([0, 1, 2, 0, 1, 2, 0, 1]))
+    assert report.ok and "rounding" in report["b1"].diagnosis, report

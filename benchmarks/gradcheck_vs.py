@@ -23,6 +23,7 @@ import copy
 import functools
 import inspect
 import io
+import json
 import pathlib
 import signal
 import statistics
@@ -390,13 +391,18 @@ def verdict(checker, case):
     return content, time.process_time() - began
 
 
-def compare(names, cases):
-    results = {}
+def compare(names, cases, kept):
+    """Verdicts of each checker by case; those of earlier runs are in the file `kept`, where there are many cases."""
+    results = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    results = {name: found for name, found in results.items() if set(found) == {case.name for case in cases}}
     for name in names:
         verdict(CHECKERS[name], CASES[0])  # imports and compilers are not timed
         results[name] = {case.name: verdict(CHECKERS[name], case) for case in cases}
         print(f"{name}: {sum(seconds for _, seconds in results[name].values()):.1f} s", file=sys.stderr)
-    return results
+        if kept:
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(json.dumps(results))
+    return {name: results[name] for name in CHECKERS if name in results}
 
 
 def table(results, cases):
@@ -471,14 +477,15 @@ through badak's checker and others. One core, {versions}.
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=CHECKERS, default=list(CHECKERS))
+    parser.add_argument("--only", nargs="*", choices=CHECKERS, default=list(CHECKERS), help="run these, show all")
     parser.add_argument("--cases", default="", help="only those whose name contains this")
     parser.add_argument("--list", action="store_true", help="name every case that went wrong")
     parser.add_argument("--write", action="store_true", help="write docs/gradcheck_vs.md")
     options = parser.parse_args()
     np.seterr(all="ignore")
     cases = [copy.copy(case) for case in CASES if options.cases in case.name]
-    results = compare(options.only, cases)
+    kept = None if options.cases else HERE / "results" / "gradcheck_vs.json"
+    results = compare(options.only, cases, kept)
     text = table(results, cases)
     print(text)
     if options.list:

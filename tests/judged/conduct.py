@@ -70,10 +70,17 @@ def vjp_zeroes_gy_afterwards(gy, x):
 
 add("f squares its argument in place and returns it", function(in_place, square_vjp), ["MUTATED_INPUT"])
 add("f squares its argument in place", function(in_place_but_copied, square_vjp), ["MUTATED_INPUT"])
+CLIPPING = {"vjp": lambda gy, x: gy * 2 * np.minimum(x, 0.5) * (x <= 0.5)}
 add(
     "f clips its argument in place",
-    function(clipping, lambda gy, x: gy * 2 * np.minimum(x, 0.5) * (x <= 0.5)),
+    lambda r: (clipping, (np.array([0.8, -1.0, 0.2]),), dict(CLIPPING)),
     ["MUTATED_INPUT"],
+)
+add(
+    "f clips its argument in place, though not at the given point",
+    lambda r: (clipping, (np.array([0.4, -1.0, 0.2]),), dict(CLIPPING)),
+    ["MUTATED_INPUT"],
+    ["PASS", "KINK"],
 )
 add("vjp overwrites the input", function(square, vjp_overwrites_x), ["MUTATED_INPUT"])
 add("vjp writes its result into the input", function(square, vjp_uses_x_for_result), ["MUTATED_INPUT"])

@@ -4,6 +4,7 @@ import numpy as np
 
 from ._causes import LogEps
 from ._judge import Context, judge
+from ._own_gradient import OwnGradient
 from ._slope import FLOAT64_EPS, NetSlope
 from ._subjects import CHOSEN, Facts, has_form, near
 from .report import Entry
@@ -31,6 +32,7 @@ class NetSubject:
         self.steps = self.core.steps()
         self.eps = net._loss_layer._hyper.get("eps", 0.0)
         self.exact = _without_eps(net) if self.eps else None
+        self.own = OwnGradient(net) if net.dtype != np.float64 else None
 
     def start(self):
         """Nothing to watch: the core changes nothing."""
@@ -82,6 +84,8 @@ class NetSubject:
         replay = self.core.rng  # every evaluation draws what the analytic gradient drew
         loss, *_, dx = self.core.gradient(self.x, self.t, True, True)
         analytic = {name: array.copy() for name, array in self.core.arrays("grads")}
+        if self.own:
+            self.own.at(self.core, [self.x, *self.params.values()], self.x, self.t, replay)
         self.names, self.arguments, self.y = ["x", "t"], [self.x, self.t], np.asarray(loss)
         context = Context(rtol, rng, CHOSEN_IN_C, 8 * FLOAT64_EPS * (1 + abs(float(loss))))
         context.size, context.widths = abs(float(loss)), 4.0
@@ -103,6 +107,8 @@ class NetSubject:
                     self._certify(entry, slope, gradient)
                 if self.exact is not None and entry.status in ("FAIL", "UNRESOLVED"):
                     entry = self._explained(entry, gradient, context, -1 if last else which, replay)
+                if self.own and entry.ok:
+                    self.own.judge(entry, gradient, context.largest, rng)
             yield entry
 
     def _explained(self, entry, gradient, context, which, replay):

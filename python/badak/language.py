@@ -335,6 +335,12 @@ TEXTS = {
         "and the analytic value {analytic} is not between them.",
         "{index}은(는) 꺾인 점 위에 있습니다. 왼쪽 기울기는 {left}, 오른쪽 기울기는 {right}인데 해석적 값 {analytic}은(는) 그 사이에 없습니다.",
     ),
+    "own gradient": (
+        "In float64 the gradient is right, but the one that the net computes in {dtype} is off at {index}: {own} instead "
+        "of {wide} ± {allowed}, more than rounding explains.",
+        "float64로 계산한 기울기는 맞지만, 신경망이 {dtype}로 계산한 값은 {index}에서 {wide} ± {allowed}가 아니라 {own}입니다. "
+        "반올림으로 설명할 수 있는 차이보다 큽니다.",
+    ),
     "ties": (
         "{count} elements sit on a kink together. Moved together, the slope is {left} to {right}, but their analytic "
         "values add up to {analytic}: does every one of several equal maxima get the whole gradient? "

@@ -243,8 +243,8 @@ struct bd_layer_kind {
     /* out (1, ...) += what `change` of `count` features of x, whole channels, makes of it */
     void (*spread[BD_DTYPES])(const bd_layer *layer, const bd_io *io, void *out, const void *change, bd_size from,
                               bd_size count);
-    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. If io->out, it becomes what those of
-     * `before` make of x. */
+    /* For kinds with branches: those that x (1, ...) took, compared with x `before`. If io->out, it becomes what those
+     * of `before` make of x. */
     bd_branch (*branch[BD_DTYPES])(const bd_layer *layer, const bd_io *io, const void *before);
 };
 

@@ -2,9 +2,9 @@
  * that is not there. Nothing of it is in badak: what is tested is the extension as it is shipped.
  *
  * glibc only. What counts are the calls of one thread that are made below a function of the extension: the stack is
- * walked from the allocator up to the extension's code, or to the interpreter's loop, whichever comes first. Allocations
- * of the interpreter itself are left alone: it does not survive all of them (CPython 3.11 loses the exception, or
- * crashes, where a traceback's frame or a dictionary's iterator cannot be made). */
+ * walked from the allocator up to the extension's code, or to the interpreter's loop, whichever comes first.
+ * Allocations of the interpreter itself are left alone: it does not survive all of them (CPython 3.11 loses the
+ * exception, or crashes, where a traceback's frame or a dictionary's iterator cannot be made). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,8 +24,8 @@ void *__libc_memalign(size_t, size_t);
 void __libc_free(void *);
 
 /* What Python sets, through ctypes: plain memory, so that disarming needs no memory. */
-volatile int faults_armed;        /* 0: nothing fails, nothing is counted */
-volatile int faults_persist;      /* the n-th call and all after it fail */
+volatile int faults_armed;   /* 0: nothing fails, nothing is counted */
+volatile int faults_persist; /* the n-th call and all after it fail */
 volatile long faults_nth, faults_count;
 atomic_long faults_live;      /* blocks that are allocated, of whomever */
 atomic_long faults_live_core; /* those of them that the core asked for */

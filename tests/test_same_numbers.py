@@ -137,5 +137,5 @@ def test_same_seed_same_numbers(name, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [SimpleConvNet, DeepConvNet])
 def test_same_seed_same_numbers_in_full_size(make):
-    (x, t), _ = bd.load_mnist(flatten=False)
-    follows(make, "Adam", x[:50].astype(float), t[:50], steps=8, batch=10)
+    x, t = data((1, 28, 28))  # digits will not do: most pixels are 0, and have no last place
+    follows(make, "Adam", x, t, steps=8, batch=10)

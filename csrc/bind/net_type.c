@@ -958,9 +958,12 @@ static PyMethodDef net_methods[] = {
      "prepare_t($self, t, n, finite, /)\n--\n\nThe target of n samples, checked and as the net reads it."},
     {"shuffled", net_shuffled, METH_VARARGS, "shuffled($self, n, /)\n--\n\n0 .. n-1 in random order."},
     {"derivatives", net_derivatives, METH_VARARGS,
-     "derivatives($self, which, directions, x, t, rtol, h, /)\n--\n\nNumerical derivatives of the loss, (k, 8)."},
+     "derivatives($self, which, directions, x, t, rtol, h, coarsest=0.0, both_sides=False, frozen=False, "
+     "extended=False, /)\n--\n\nNumerical derivatives of the loss: rows as of derivative; with h not 0 plain "
+     "differences, (k, 1)."},
     {"losses_along", net_losses_along, METH_VARARGS,
-     "losses_along($self, which, direction, steps, x, t, /)\n--\n\nThe loss at each step along a direction."},
+     "losses_along($self, which, direction, steps, x, t, /)\n--\n\nFor each step along a direction: the loss less the "
+     "loss at rest, and a bound on the rounding in that, (k, 2)."},
     {NULL, NULL, 0, NULL},
 };
 

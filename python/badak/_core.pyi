@@ -191,7 +191,7 @@ class Net:
         t: ArrayLike,
         /,
     ) -> NDArray[np.float64]:
-        """The loss at each step along a direction."""
+        """For each step: the loss less the loss at rest, and a bound on the rounding in that, (k, 2)."""
 
 def apply(name: str, x: ArrayLike, /) -> Any:
     """Sigmoid, tanh, relu, exp or log of every element; a number for a number."""

@@ -27,7 +27,6 @@ import io
 import json
 import pathlib
 import signal
-import statistics
 import sys
 import time
 import warnings
@@ -420,8 +419,7 @@ def table(results, cases):
         f"conduct missed, of {len(kinds['conduct'])}",
         f"content where nothing was shown, of {len(kinds['empty'])}",
         "gave up or cannot say",
-        "CPU time, all cases",
-        "median",
+        "CPU seconds, all cases",
     ]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for name, verdicts in results.items():

@@ -435,7 +435,6 @@ def table(results, cases):
             count("empty", True),
             unsaid,
             f"{sum(seconds):.0f} s",
-            f"{1e3 * statistics.median(seconds):.2g} ms",
         ]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     return "\n".join(lines)

@@ -7,17 +7,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-long test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
 
 # The tests run against the installed package, from another directory: never against the source tree.
 test: $(VENV)/.installed-test test-c
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not long" $(ARGS)
+
+# What takes minutes each: the book's experiments in full.
+test-long: $(VENV)/.installed-test
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m long $(ARGS)
 
 test-fast: $(VENV)/.installed-test
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not slow" $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not slow and not long" $(ARGS)
 
 test-c:
 	$(MAKE) -C tests/c test
@@ -36,7 +40,7 @@ SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0 \
 
 # The Python tests once more, with the extension built for ASan and UBSan.
 sanitize: .venv-sanitize
-	$(SANITIZED) -m "not slow" $(ARGS)
+	$(SANITIZED) -m "not slow and not long" $(ARGS)
 
 # 10^5 mixtures of arguments, with the same build. SEED=2 takes others.
 EXAMPLES ?= 100000

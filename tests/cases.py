@@ -27,7 +27,8 @@ class Case:
     ``layer(rng, dtype)`` makes it, ``x(rng)`` and ``t(rng)`` its input and target in float64 (t: None without).
     ``eps``: how many eps times the terms forward and backward may be off.
     ``verdict``: what the gradient check has to say. KINK: some x are where the slope jumps. VACUOUS: all gradients
-    are 0. FAIL: the book's eps, which the loss has and its gradient has not.
+    are 0. EXPLAINED: the book's eps, which the loss has and its gradient has not (FAIL: with soft
+    labels, where it is not recognised yet). UNRESOLVED: too flat to be seen.
     """
 
     name: str
@@ -319,7 +320,7 @@ def softmax_case(n, classes, t, note, *, scale=1.0, centre=0.0, eps=0.0):
         lambda rng: centre + scale * rng.standard_normal((n, classes)),
         t(n, classes),
         eps=8 + 8 * scale,
-        verdict="VACUOUS" if classes == 1 else "FAIL" if eps else "PASS",
+        verdict="VACUOUS" if classes == 1 else "PASS" if not eps else "FAIL" if "soft" in note else "EXPLAINED",
     )
 
 
@@ -338,7 +339,7 @@ CASES = [
     affine_case((4, 3), 2, note="b a number", b=0.5),
     *elementwise_cases(bd.Relu, eps=0, small="KINK"),
     Case("Relu on the kink", plain(bd.Relu), values([-1.0, 0.0, 2.0], [-0.0, 3.0, 0.0]), eps=0, verdict="KINK"),
-    *elementwise_cases(bd.Sigmoid, eps=4),
+    *elementwise_cases(bd.Sigmoid, eps=4, large="UNRESOLVED"),
     *elementwise_cases(bd.Tanh, eps=4, large="VACUOUS"),
     *elementwise_cases(bd.LeakyRelu, eps=2, small="KINK"),
     Case("LeakyRelu (3, 5), slope 0.25", lambda rng, dtype: bd.LeakyRelu(0.25), normal(3, 5), eps=2),

@@ -23,6 +23,7 @@ def test_buying_apples_and_oranges():
         np.testing.assert_allclose(measured, book, rtol=1e-14, err_msg=figure)
 
 
+@pytest.mark.slow
 def test_gradient_check():
     """Of the weights before a ReLU the book's own figure is mostly a kink, which this seed has not."""
     for figure, (book, measured) in rows("gradient_check").items():
@@ -30,12 +31,13 @@ def test_gradient_check():
     assert figure.startswith("gradient check, b2") and measured > book / 2
 
 
+@pytest.mark.long
 def test_weight_decay():
     ((book, measured),) = rows("weight_decay").values()
     np.testing.assert_allclose(measured, book, atol=0.04)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", ["optimizers", "initial_values"])
 def test_losses_of_chapter_6(experiment):
     for figure, (book, measured) in rows(experiment).items():
@@ -43,7 +45,7 @@ def test_losses_of_chapter_6(experiment):
         assert abs(measured - book) < within, (figure, measured)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_layer_nets():
     for figure, (book, measured) in rows("two_layers").items():
         np.testing.assert_allclose(measured, book, atol=0.006, err_msg=figure)

@@ -780,6 +780,8 @@ static void central(bd_derivative_result *out, const bd_sample *right, const bd_
 bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size count, const bd_ladder_options *options,
                           bd_derivative_result *out, bool (*go_on)(void *), void *context)
 {
+    /* so many at once that it is not long until somebody asks whether to go on */
+    const int most_lanes = s->n > MOST_ROWS ? 1 : LANES;
     bd_ladder lane[LANES];
     bd_size of_lane[LANES], next = 0;
     bd_move move[2 * LANES];
@@ -792,7 +794,7 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
     s->watches = options->h == 0;
     s->frozen = options->frozen;
     while (next < count || lanes) {
-        for (; lanes < LANES && next < count; lanes++, next++) {
+        for (; lanes < most_lanes && next < count; lanes++, next++) {
             of_lane[lanes] = next;
             if (options->h == 0)
                 bd_ladder_begin(&lane[lanes], &at, size_of(s, &moves[next]), options->coarsest, options->rtol,

@@ -46,7 +46,8 @@ def examine(h, right_values, left_values, noise, scale):
         return Seen(ROUGH, np.nan, np.nan, np.inf)
     grid = FLOAT64_EPS * scale / h  # steps are themselves rounded
     jump = _jump(right_values, left_values, noise)
-    if jump is not None:
+    # what one side changes by must not be nothing beside the other's smallest change: then it is a kink very near
+    if jump is not None and np.abs(jump).max() > 1e-2 * max(abs(right_values[-1]), abs(left_values[-1])):
         return Seen(JUMP, jump[0], jump[1], 0.0)
     right, right_error = _plateau(right_values / h, 2 * noise / h, grid, 4.0)
     left, left_error = _plateau(-left_values / h, 2 * noise / h, grid, 4.0)

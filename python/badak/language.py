@@ -358,9 +358,9 @@ TEXTS = {
     ),
     # -- nothing shown ------------------------------------------------------------------------
     "batch of one": (
-        "The output does not depend on {name}, and there is only one sample: normalising a batch of one gives 0 "
-        "whatever {name} is. Check with at least two samples.",
-        "출력이 {name}에 의존하지 않으며 표본이 하나뿐입니다. 표본 하나를 정규화하면 {name}에 관계없이 0이 됩니다. 표본을 둘 이상 써서 확인하세요.",
+        "The output does not depend on {name} here, and there is only one sample: what normalises a batch of one gives 0 "
+        "whatever {name} is. Check with at least two different samples.",
+        "이 점에서 출력이 {name}에 의존하지 않으며 표본이 하나뿐입니다. 표본 하나뿐인 배치를 정규화하면 {name}에 관계없이 0이 됩니다. 서로 다른 표본을 둘 이상 써서 확인하세요.",
     ),
     "unused": (
         "The output does not depend on {name} here. Is it used at all, or is everything behind it off (dead ReLUs)?",

@@ -1,5 +1,6 @@
 """What stands around gradcheck: conduct, causes, bisection, languages, compare, selftest, badak check, the fixture."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -333,12 +334,13 @@ def test_the_fixture(pytester):
     pytester.makepyfile(
         """
         import numpy as np
-        pytest_plugins = ["badak.pytest_plugin"]
         def test_good(gradcheck): gradcheck(np.sin, np.ones(2), vjp=lambda gy, x: gy * np.cos(x))
         def test_bad(gradcheck): gradcheck(np.sin, np.ones(2), vjp=lambda gy, x: gy * np.sin(x))
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    installed = any(e.value == "badak.pytest_plugin" for e in importlib.metadata.entry_points(group="pytest11"))
+    by_name = () if installed else ("-p", "badak.pytest_plugin")  # a source tree has no entry points
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", *by_name)
     result.assert_outcomes(passed=1, failed=1)
 
 

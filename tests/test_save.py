@@ -337,6 +337,13 @@ def test_a_config_that_is_no_json_is_refused(tmp_path):
     layer.start = np.ones(3)
     with pytest.raises(TypeError, match=r"config\(\) of a Python layer must return JSON's types"):
         mlp("float32", layer).save(tmp_path / "n")
+    layer.start = np.nan
+    with pytest.raises(ValueError, match=r"config\(\) of a Python layer must return .* finite numbers"):
+        mlp("float32", layer).save(tmp_path / "n")
+    layer.start = [layer.start]
+    layer.start.append(layer.start)
+    with pytest.raises(ValueError, match=r"config\(\) of a Python layer must return"):
+        mlp("float32", layer).save(tmp_path / "n")
     assert list(tmp_path.iterdir()) == []
 
 

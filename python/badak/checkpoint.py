@@ -80,6 +80,7 @@ def _metadata(net):
     optimizer = net.optimizer
     training = None
     if optimizer is not None:
+        _core.check_optimizer(optimizer.kind, optimizer.hyper)  # what load would refuse
         names = [name for name, _ in optimizers._KINDS[optimizer.kind]["hyper"]]
         hyper = {name: float(value) for name, value in zip(names, optimizer.hyper, strict=True)}
         training = {"kind": optimizer.kind, "hyper": hyper, "updates": optimizer.iter}
@@ -96,8 +97,8 @@ def _metadata(net):
 def _to_json(value):
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except TypeError as error:
-        raise TypeError(f"config() of a Python layer must return JSON's types: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"config() of a Python layer must return JSON's types and finite numbers: {error}") from None
 
 
 def _header(metadata, shapes):

@@ -512,6 +512,29 @@ def test_writes_may_be_short_or_fail_at_any_byte(limit, tmp_path, monkeypatch): 
     assert state(bd.load(tmp_path / "n")) == state(old if limit < 10**9 else new)
 
 
+def test_a_second_error_while_the_first_is_handled(tmp_path, monkeypatch):  # F64
+    """Both are told, and the old file stands; what could not be removed goes when a later process saves."""
+    net = mlp()
+    net.save(tmp_path / "n")
+    before = (tmp_path / "n").read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "mine")
+
+    def no_memory(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "unlink", no_memory)
+        with pytest.raises(MemoryError) as caught:
+            net.save(tmp_path / "n")
+    assert caught.value.__context__.errno == errno.ENOSPC
+    assert (tmp_path / "n").read_bytes() == before
+    net.save(tmp_path / "n")
+    assert (tmp_path / "n").read_bytes() == before
+
+
 @needs_posix
 def test_the_order_that_makes_a_save_last(tmp_path, monkeypatch):  # F16
     """Numbers on the disk before the name, the name before the call returns."""

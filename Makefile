@@ -1,4 +1,4 @@
-# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | grid | bench | catalogue | soak | sanitize | fuzz | lint | format | notebooks | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-long test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-long test-fast test-c grid bench catalogue soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -29,12 +29,17 @@ test-c:
 exp-exhaustive:
 	$(MAKE) -C tests/c exp-exhaustive
 
+# The table of docs/robustness.md: every number of the catalogue, its tests, and what was decided.
+catalogue: $(VENV)/.installed-test
+	cd tests && ../$(BIN)/python catalogue_table.py ../docs/robustness.md
+
 # Long: a million steps in flat memory, 200 kills while saving, 100 interruptions of a fit.
 soak: $(VENV)/.installed-test
 	cd tests && BADAK_SOAK=10 ../$(BIN)/python -m pytest -p no:cacheprovider -q test_fit.py test_save.py -k "interrupted or killed"
 	cd tests && ../$(BIN)/python soak.py
 
-SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0 \
+# Memory that is not there is an answer (MemoryError), no error of the program.
+SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -s
 

@@ -584,7 +584,7 @@ def test_the_bar_in_a_notebook_needs_no_widgets(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals to itself")
 @pytest.mark.parametrize("moment", range(10 * int(os.environ.get("BADAK_SOAK", "1"))))
-def test_an_interrupted_fit_goes_on_bit_for_bit(moment):
+def test_an_interrupted_fit_goes_on_bit_for_bit(moment):  # F44
     """With all that keeps a state: Adam, a schedule, dropout, batch normalization, a Python layer, shuffling."""
     x, t = data(200)
     python = moment % 2

@@ -109,7 +109,7 @@ FIT_ROWS = [
     ("x texts", lambda w: w.net.fit(w.x.astype(str), w.t, epochs=1, seed=3), TypeError, "x must hold real numbers"),
     ("x too large for float32", lambda w: fit_x(w, np.full((12, 4), 1e39)), ValueError, "NaN or infinity"),
     ("save to a folder", lambda w: w.net.save("/"), IsADirectoryError, "director"),
-    ("save to a number", lambda w: w.net.save(3), TypeError, "path"),
+    ("save to a number", lambda w: w.net.save(3), TypeError, "PathLike"),
     ("save into nowhere", lambda w: w.net.save("/nowhere/n"), FileNotFoundError, "/nowhere"),
     ("save to /dev/full", lambda w: w.net.save("/dev/full"), (ValueError, FileNotFoundError), "regular file|"),
     ("checkup of other counts", lambda w: w.net.checkup(w.x, w.t[:3]), ValueError, "x has 12 samples, but t has 3"),

@@ -455,14 +455,20 @@ class Jax(Contestant):
                     x, W, (1, 1), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC")
                 )
             elif kind == "relu":
-                x = jax.numpy.maximum(x, 0)
+                x = jax.nn.relu(x)  # whose slope at 0 is 0, unlike that of maximum
             elif kind == "pool":
-                n, h, w, c = x.shape
-                x = x.reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+                x = self._pool(x)
             elif key is not None:
                 key, mine = jax.random.split(key)
                 x = jax.numpy.where(jax.random.bernoulli(mine, 1 - size[0], x.shape), x / (1 - size[0]), 0)
         return x
+
+    def _pool(self, x):
+        """The first of the largest of each 2 by 2: the gradient of a maximum would be shared among equals."""
+        n, h, w, c = x.shape
+        x = x.reshape(n, h // 2, 2, w // 2, 2, c)
+        first = self.jax.numpy.where(x[:, :, :, :, 0] >= x[:, :, :, :, 1], x[:, :, :, :, 0], x[:, :, :, :, 1])
+        return self.jax.numpy.where(first[:, :, 0] >= first[:, :, 1], first[:, :, 0], first[:, :, 1])
 
     def _loss(self, pairs, x, t, key):
         log_y = self.jax.nn.log_softmax(self._scores(pairs, x, key))

@@ -18,9 +18,9 @@ static void REAL(run_all)(real *out)
         y[i] = (real)random_between(&state, 0, 1);
         m[i] = v[i] = y[i];
     }
-    k->gemm_nn(out, a, b, M, N, K, b, true);
-    k->gemm_nt(out += COUNT, a, b, M, N, K, x);
-    k->gemm_tn(out += COUNT, a, b, M, N, K);
+    k->gemm_nn(out, a, b, M, N, K, b, true, NULL);
+    k->gemm_nt(out += COUNT, a, b, M, N, K, x, NULL);
+    k->gemm_tn(out += COUNT, a, b, M, N, K, NULL);
     k->exp(out += COUNT, x, COUNT);
     k->log(out += COUNT, y, COUNT);
     k->sigmoid(out += COUNT, x, COUNT);

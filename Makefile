@@ -1,4 +1,4 @@
-# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | browser | docs | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-long test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-long test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks browser docs lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -71,6 +71,15 @@ bench: .venv-bench
 notebooks: $(VENV)/.installed-test
 	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q test_notebooks.py
 
+# Notebooks in a real JupyterLab in a real browser: needs Chromium and its driver (Debian: chromium, chromium-driver).
+browser: $(VENV)/.installed-browser
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q browser/lab.py $(ARGS)
+
+# The site, in docs/_build/html: without a warning, and with every link within it leading somewhere.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b linkcheck docs docs/_build/links
+
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -96,11 +105,19 @@ $(VENV)/.installed-test: $(SOURCES) | $(VENV)/.made
 	BADAK_STRICT=$(STRICT) $(BIN)/pip install -q ".[test]"
 	touch $@ $(VENV)/.installed-plot
 
+$(VENV)/.installed-browser: $(SOURCES) | $(VENV)/.made
+	$(BIN)/pip install -q ".[browser]"
+	touch $@
+
+$(VENV)/.installed-docs: $(SOURCES) | $(VENV)/.made
+	$(BIN)/pip install -q ".[docs]"
+	touch $@
+
 $(VENV)/.installed-lint: | $(VENV)/.made
 	$(BIN)/pip install -q ruff==0.17.6 clang-format==23.1.5
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-sanitize .venv-bench build dist python/*.egg-info demo.png benchmarks/results
+	rm -rf $(VENV) .venv-sanitize .venv-bench build dist docs/_build docs/chapters python/*.egg-info demo.png benchmarks/results
 	find python -name '*.so' -delete
 	$(MAKE) -C tests/c clean

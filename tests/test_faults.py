@@ -42,7 +42,7 @@ POINTS = {}
 
 
 @pytest.mark.parametrize("name", faults.OPERATIONS)
-def test_every_allocation_may_fail(zygote, name):
+def test_every_allocation_may_fail(zygote, name):  # F01 F02 F07 F08
     outcome, value = zygote.run(name, seconds=300)
     assert outcome == "ok", f"{name}: {outcome}: {value}"
     POINTS[name] = value

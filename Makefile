@@ -1,4 +1,5 @@
-# The one door: make demo | test | test-c | grid | bench | catalogue | soak | sanitize | fuzz | lint | format | notebooks | browser | docs | wheel | clean
+# The one door: make demo | test | test-c | test-neon | grid | bench | bench-quick | catalogue | soak | sanitize | fuzz |
+#                    lint | format | notebooks | browser | docs | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-long test-fast test-c grid bench catalogue soak sanitize fuzz exp-exhaustive notebooks browser docs lint format wheel clean
+.PHONY: demo test test-long test-fast test-c test-neon grid bench bench-quick catalogue soak sanitize fuzz exp-exhaustive
+.PHONY: notebooks browser docs lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -25,6 +27,10 @@ test-fast: $(VENV)/.installed-test
 
 test-c:
 	$(MAKE) -C tests/c test
+
+# For 64-bit Arm on any machine: a cross compiler and an emulator of processes are needed (CONTRIBUTING.md).
+test-neon:
+	$(MAKE) -C tests/c test-neon
 
 exp-exhaustive:
 	$(MAKE) -C tests/c exp-exhaustive
@@ -64,8 +70,13 @@ fuzz: .venv-sanitize
 grid: .venv-bench
 	cd tests && ../.venv-bench/bin/python image_grid.py $(ARGS)
 
+# Beside PyTorch, JAX, scikit-learn and the book's NumPy; let nothing else run. Writes benchmarks/results.
 bench: .venv-bench
-	.venv-bench/bin/python benchmarks/steps.py --out benchmarks/results/steps.md $(ARGS)
+	.venv-bench/bin/python benchmarks/bench.py --out benchmarks/results $(ARGS)
+
+# The works that have a target, in two minutes.
+bench-quick: .venv-bench
+	.venv-bench/bin/python benchmarks/bench.py --quick --out benchmarks/results $(ARGS)
 
 .PHONY: .venv-bench
 .venv-bench:

@@ -63,6 +63,11 @@ def derivative(f, x, *, rtol=1e-10):
         return value, (x + h) - x, max(unit * abs(value), float(noise))
 
     found = list(_core.derivative(probe, abs(x), float(rtol)))
+    scale = max(abs(x), 1.0)
+    if found[0] == found[1] == 0 and any(
+        beside(p) not in (middle, math.nan) for p in (x + scale, x - scale, 10 * scale)
+    ):
+        found[1], found[9] = 40 * 2.0**-52 * abs(middle) / scale, KINDS.index("UNRESOLVED")  # saturated, not constant
     found[3] = calls
     return Derivative(*found)
 

@@ -385,7 +385,10 @@ class Table:
         """Are analytic and numerical gradient nothing but rounding?"""
         flat_floor = np.broadcast_to(np.ravel(self.context.floor), self.flat.shape)
         analytic = (self.flat == 0) | (np.abs(self.flat) <= 16 * flat_floor)
-        known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
+        enough = max(1e-6, 100 * self.context.unit)
+        known = np.isfinite(self.n) & (
+            self.u <= enough * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6))
+        )
         return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
 
     def is_rounding(self):

@@ -182,6 +182,19 @@ def test_korean():
     assert str(checkup).startswith("HEALTHY")
 
 
+def test_korean_names_places():
+    inside = bd.Residual([bd.Affine(units=30, init=0.0), bd.Relu()])
+    a_net = net(bd.Affine(units=30), inside, bd.Affine(units=3))
+    checkup = a_net.checkup(*data())
+    bd.set_language("ko")
+    try:
+        assert "2번째 계층 (Residual)의 1번째 계층 (Affine): 기울기가 0입니다" in str(checkup)
+        assert "layer" not in str(checkup)
+    finally:
+        bd.set_language("en")
+    assert "layer 1 (Affine) of layer 2 (Residual): its gradient is 0" in str(checkup)
+
+
 def test_bad_arguments():
     a_net, (x, t) = net(), data()
     with pytest.raises(ValueError, match="features"):

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ._checkup_texts import TEXTS
+from ._checkup_texts import TEXTS, in_korean
 from .language import get_language
 from .layers import LeakyRelu, Relu, Sigmoid, Tanh
 from .optimizer import Adam
@@ -33,7 +33,11 @@ class Finding:
         self.name, self.level, self.numbers = name, level, numbers
 
     def __str__(self):
-        return _text(self.name).format(**self.numbers)
+        korean = get_language() == "ko"
+        places = {
+            name: in_korean(value) for name, value in self.numbers.items() if korean and name in ("place", "last")
+        }
+        return _text(self.name).format(**self.numbers | places)
 
     def __repr__(self):
         return f"Finding({self.name!r}, {self.level!r})"

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from ._subjects import Subject, chosen_by, input_names
+from ._own_arrays import chosen_by, input_names
+from ._subjects import Subject
 
 
 def is_for_torch(subject, inputs):

@@ -282,6 +282,59 @@ def test_any_callback_may_stop_the_training():
     assert net().fit(*data(), epochs=9, callbacks=[stop], progress=False).epoch == [1, 2]
 
 
+def nan_rate(a_net, x, t):
+    a_net.optimizer.lr = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda a_net, x, t: t.fill(99), ValueError, "label 99 of sample 0 is not a class: expected 0 to 2"),
+        (lambda a_net, x, t: t.fill(-(2**63)), ValueError, "label -9223372036854775808 of sample 0 is not a class"),
+        (lambda a_net, x, t: x.resize((1, 1), refcheck=False), ValueError, r"x has shape \(1, 1\).*expected 4"),
+        (lambda a_net, x, t: x.resize((5, 4), refcheck=False), ValueError, "x has 5 samples, but t has 30|row"),
+        (lambda a_net, x, t: t.resize(3, refcheck=False), ValueError, "x has 30 samples, but t has 3|row"),
+        (lambda a_net, x, t: x.fill(np.inf), FloatingPointError, "x is no longer finite: it was changed"),
+        (lambda a_net, x, t: a_net.params.__setitem__("W1", x), ValueError, r"W1 has shape \(4, 8\), got .*\(30, 4\)"),
+        (nan_rate, ValueError, "lr = nan is out of range"),
+        (lambda a_net, x, t: a_net.fit(x, t[:-1], epochs=1), ValueError, "x has 30 samples, but t has 29"),
+        (lambda a_net, x, t: a_net.save(os.curdir), IsADirectoryError, "over a directory"),
+        (lambda a_net, x, t: nan_rate(a_net, x, t) or a_net.save("never"), ValueError, "Adam: lr = nan is"),
+        (lambda a_net, x, t: endless(a_net, x, t), RecursionError, "depth"),
+    ],
+)  # fmt: skip
+def test_what_a_callback_does_wrong_is_said_and_leaves_a_whole_step(change, error, message):
+    """Data that were checked when fit began are used by later epochs: they are looked at again there."""
+    x, t = data()
+    mine, twin = net(), net()
+    twin.fit(x, t, epochs=1, batch_size=10, progress=False)
+    x, t = np.array(x), np.array(t)  # memory of their own
+    with pytest.raises(error, match=message):
+        mine.fit(x, t, epochs=2, batch_size=10, progress=False, callbacks=[lambda n, e: change(n, x, t)])
+    for name, array in mine.params.items():
+        np.testing.assert_array_equal(array, twin.params[name])
+    mine.optimizer.lr = 0.001
+    mine.train_step(*data())
+
+
+def endless(a_net, x, t):
+    a_net.fit(x, t, epochs=0, progress=False)
+    endless(a_net, x, t)
+
+
+def test_a_callback_may_fit_the_net_that_is_trained():
+    (x, t), mine, twin = data(), net(), net()
+    once = []
+
+    def more(a_net, event):
+        if not once:
+            once.append(a_net.fit(x, t, epochs=2, batch_size=10, progress=False))
+
+    mine.fit(x, t, epochs=2, batch_size=10, callbacks=[more], progress=False)
+    twin.fit(x, t, epochs=4, batch_size=10, progress=False)
+    assert state(mine) == state(twin)
+
+
 # ---- Data ----
 
 
@@ -531,7 +584,7 @@ def test_the_bar_in_a_notebook_needs_no_widgets(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals to itself")
 @pytest.mark.parametrize("moment", range(10 * int(os.environ.get("BADAK_SOAK", "1"))))
-def test_an_interrupted_fit_goes_on_bit_for_bit(moment):
+def test_an_interrupted_fit_goes_on_bit_for_bit(moment):  # F44
     """With all that keeps a state: Adam, a schedule, dropout, batch normalization, a Python layer, shuffling."""
     x, t = data(200)
     python = moment % 2

@@ -337,6 +337,13 @@ def test_a_config_that_is_no_json_is_refused(tmp_path):
     layer.start = np.ones(3)
     with pytest.raises(TypeError, match=r"config\(\) of a Python layer must return JSON's types"):
         mlp("float32", layer).save(tmp_path / "n")
+    layer.start = np.nan
+    with pytest.raises(ValueError, match=r"config\(\) of a Python layer must return .* finite numbers"):
+        mlp("float32", layer).save(tmp_path / "n")
+    layer.start = [layer.start]
+    layer.start.append(layer.start)
+    with pytest.raises(ValueError, match=r"config\(\) of a Python layer must return"):
+        mlp("float32", layer).save(tmp_path / "n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -503,6 +510,29 @@ def test_writes_may_be_short_or_fail_at_any_byte(limit, tmp_path, monkeypatch): 
     assert os.listdir(tmp_path) == ["n"]
     assert ((tmp_path / "n").read_bytes() == before) == (limit < 10**9)
     assert state(bd.load(tmp_path / "n")) == state(old if limit < 10**9 else new)
+
+
+def test_a_second_error_while_the_first_is_handled(tmp_path, monkeypatch):  # F64
+    """Both are told, and the old file stands; what could not be removed goes when a later process saves."""
+    net = mlp()
+    net.save(tmp_path / "n")
+    before = (tmp_path / "n").read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "mine")
+
+    def no_memory(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "unlink", no_memory)
+        with pytest.raises(MemoryError) as caught:
+            net.save(tmp_path / "n")
+    assert caught.value.__context__.errno == errno.ENOSPC
+    assert (tmp_path / "n").read_bytes() == before
+    net.save(tmp_path / "n")
+    assert (tmp_path / "n").read_bytes() == before
 
 
 @needs_posix

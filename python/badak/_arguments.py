@@ -65,7 +65,8 @@ def checked_flag(value, name):
 
 def checked_callbacks(callbacks):
     if not hasattr(callbacks, "__iter__"):
-        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}")
+        hint = ": write [...] around it" if callable(callbacks) else ""
+        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}{hint}")
     callbacks = tuple(callbacks)
     for callback in callbacks:
         if isinstance(callback, type):

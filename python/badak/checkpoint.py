@@ -69,7 +69,7 @@ def _layer_to_json(layer):
     if not isinstance(layer, CoreLayer):
         config = layer.config() if callable(getattr(layer, "config", None)) else {}
         return {"python": type(layer).__name__, "config": config}
-    names = [name for name, _ in _core.layer_kinds()[layer.kind]["hyper"]]
+    names = [name for name, _ in layers._KINDS[layer.kind]["hyper"]]
     described = {"kind": layer.kind, "hyper": dict(zip(names, layer.core.hyper, strict=True))}
     if layer._layers:
         described["layers"] = [_layer_to_json(child) for child in layer._layers]
@@ -80,7 +80,8 @@ def _metadata(net):
     optimizer = net.optimizer
     training = None
     if optimizer is not None:
-        names = [name for name, _ in _core.optimizer_kinds()[optimizer.kind]["hyper"]]
+        _core.check_optimizer(optimizer.kind, optimizer.hyper)  # what load would refuse
+        names = [name for name, _ in optimizers._KINDS[optimizer.kind]["hyper"]]
         hyper = {name: float(value) for name, value in zip(names, optimizer.hyper, strict=True)}
         training = {"kind": optimizer.kind, "hyper": hyper, "updates": optimizer.iter}
     return {
@@ -96,8 +97,8 @@ def _metadata(net):
 def _to_json(value):
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except TypeError as error:
-        raise TypeError(f"config() of a Python layer must return JSON's types: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"config() of a Python layer must return JSON's types and finite numbers: {error}") from None
 
 
 def _header(metadata, shapes):
@@ -472,7 +473,7 @@ def _layer_from_json(entry, custom):
             ) from error
         check_layer(layer, f"custom[{name!r}] must return a badak layer")
         return layer
-    kinds = _core.layer_kinds()
+    kinds = layers._KINDS
     kind, hyper = entry["kind"], entry["hyper"]
     if not isinstance(kind, str) or kind not in kinds:
         raise FormatError(f"there is no layer {kind!r:.40}")
@@ -500,7 +501,7 @@ def _optimizer_from_json(entry):
     if entry is None:
         return None, 0
     kind, hyper, updates = entry["kind"], entry["hyper"], entry["updates"]
-    kinds = _core.optimizer_kinds()
+    kinds = optimizers._KINDS
     if set(entry) != {"kind", "hyper", "updates"} or not isinstance(kind, str) or kind not in kinds:
         raise FormatError(f"there is no optimizer {kind!r:.40}")
     if (

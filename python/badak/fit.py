@@ -129,6 +129,11 @@ class Samples:
         return loss, hits
 
 
+def _described(value):
+    kind = type(value).__name__
+    return f"{kind} of {len(value)}" if isinstance(value, (tuple, list)) else kind
+
+
 def _is_in_a_file(x):
     while isinstance(x, np.ndarray):
         if isinstance(x, np.memmap):
@@ -170,7 +175,7 @@ class Fit:
 
     def _checked_validation(self, validation):
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise TypeError("validation must be a pair (x, t)")
+            raise TypeError(f"validation must be a pair (x, t), got {_described(validation)}")
         try:
             return self._pair(*validation)
         except (TypeError, ValueError) as error:

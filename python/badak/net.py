@@ -377,8 +377,8 @@ class Net:
         Raises
         ------
         OSError
-            It cannot be written: the old file is untouched. (If only the folder could not be synchronised, the new file is
-            there, whole.)
+            It cannot be written: the old file is untouched. (If only its folder could not be synchronised, the new
+            one is there, whole.)
         """
         from .checkpoint import save
 

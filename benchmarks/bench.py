@@ -58,7 +58,7 @@ def whole_processes(args):
     if args.only and not any("process" in text for text in args.only):
         return {}
     print("imports, memory ...", file=sys.stderr, flush=True)
-    imports, no_import = whole_process.import_times(5 if args.quick else 15)
+    imports, no_import = whole_process.import_times(4 if args.quick else 15)
     memory, no_memory = whole_process.peak_memory()
     code, data = whole_process.wheel_size()
     return {

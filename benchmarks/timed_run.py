@@ -29,8 +29,7 @@ def main():
     import race
     import works
 
-    here, absent = contestants.present(args.against)
-    here, too_long = (here, {}) if not args.quick else _quick(here)
+    here, absent = contestants.present(args.against, args.quick)
     threads = machine.set_and_verify_threads(args.threads)
     peak = machine.Peak(args.threads)
     pace = race.QUICK if args.quick else race.FULL
@@ -39,7 +38,7 @@ def main():
         threads=args.threads,
         verified=threads,
         bound=bound,
-        absent=absent | too_long,
+        absent=absent,
         packages=sorted({package for one in here for package in one.packages}),
         peak_how=peak.how,
     )
@@ -47,7 +46,7 @@ def main():
         if (args.quick and not work.quick) or (args.only and not any(text in work.name for text in args.only)):
             continue
         print(f"{args.threads} thread(s): {work.title} ...", file=sys.stderr, flush=True)
-        entries, errors, failed = work.entries(here, args.threads)
+        entries, errors, failed = work.entries(here, args.threads, args.quick)
         if "badak" not in errors:
             tell(about="work", name=work.name, title=work.title, failed=failed)
             continue
@@ -67,13 +66,6 @@ def main():
             errors=errors,
             failed=failed | times.failed,
         )
-
-
-def _quick(here):
-    """Without torch.compile, which compiles for longer than the whole quick run may take."""
-    left_out = [one for one in here if one.name == "PyTorch, torch.compile"]
-    kept = [one for one in here if one not in left_out]
-    return kept, {one.name: "it compiles for too long for the quick run" for one in left_out}
 
 
 if __name__ == "__main__":

@@ -342,14 +342,25 @@ class NetworkSubject(ObjectSubject):
             raise TypeError(f"params must be a dict of arrays by name, got {type(network.params).__name__}")
         arrays = [array for array in network.params.values() if is_array(array)]
         self.copy_or_take(network, arrays)
+        self._numbers_as_arrays()
         self.places = []
         for name, array in network.params.items():
             if is_array(array):
                 self.dtypes[str(name)] = array.dtype
                 self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
+        for name, value in self.checked_object.params.items():
+            if is_array(value) and str(name) not in self.dtypes:
+                self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
         self.keys = {str(name): name for name in network.params}
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
+
+    def _numbers_as_arrays(self):
+        """Python floats among the parameters of the copy become arrays of one number, which can be moved."""
+        if self.original is None:
+            for name, value in self.checked_object.params.items():
+                if isinstance(value, float):
+                    self.checked_object.params[name] = np.array(value)
 
     def accept_output(self, y):
         if y.size != 1:

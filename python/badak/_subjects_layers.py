@@ -269,6 +269,7 @@ class LayerSubject(ObjectSubject):
         own_arguments(self, inputs)
         self.variables = {}
         self.take(layer)
+        self.unchecked = _without_gradient(layer, self.places)
         self.takes_dout = _takes_an_argument(layer.backward)
         self.one = not self.takes_dout
 
@@ -310,6 +311,23 @@ class LayerSubject(ObjectSubject):
         self.variables = {name: array for name, array in candidates.items() if name in wanted}
 
 
+def _without_gradient(layer, places):
+    """Names of float arrays that may be parameters but have no gradient that we would know by its name."""
+    held = vars(layer) if hasattr(layer, "__dict__") else {}
+    memory = {id(_root(place.array(layer))) for place in places}
+    gradients = {place.gradient[-1][1] for place in places}
+    return [
+        name
+        for name, value in held.items()
+        if is_array(value)
+        and value.size
+        and id(_root(value)) not in memory
+        and name not in NOT_PARAMETERS | gradients
+        and not name.startswith(("_", "running"))
+        and not name.lower().startswith(("grad", "d_"))
+    ]
+
+
 def _takes_an_argument(method):
     try:
         parameters = inspect.signature(method).parameters.values()
@@ -342,14 +360,25 @@ class NetworkSubject(ObjectSubject):
             raise TypeError(f"params must be a dict of arrays by name, got {type(network.params).__name__}")
         arrays = [array for array in network.params.values() if is_array(array)]
         self.copy_or_take(network, arrays)
+        self._numbers_as_arrays()
         self.places = []
         for name, array in network.params.items():
             if is_array(array):
                 self.dtypes[str(name)] = array.dtype
                 self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
+        for name, value in self.checked_object.params.items():
+            if is_array(value) and str(name) not in self.dtypes:
+                self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
         self.keys = {str(name): name for name in network.params}
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
+
+    def _numbers_as_arrays(self):
+        """Python floats among the parameters of the copy become arrays of one number, which can be moved."""
+        if self.original is None:
+            for name, value in self.checked_object.params.items():
+                if isinstance(value, float):
+                    self.checked_object.params[name] = np.array(value)
 
     def accept_output(self, y):
         if y.size != 1:

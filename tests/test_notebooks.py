@@ -39,8 +39,9 @@ def code_cells(notebook):
 
 
 def kinds(cell):
-    """What a cell shows: the sorts of its outputs, not their content."""
-    return [sorted(output.get("data", {output.get("name"): None})) for output in cell.outputs]
+    """What a cell shows: the sorts of its outputs, not their content. Lines of a slow loop may arrive in pieces."""
+    found = [sorted(output.get("data", {output.get("name"): None})) for output in cell.outputs]
+    return [kind for i, kind in enumerate(found) if i == 0 or kind != ["stdout"] or found[i - 1] != ["stdout"]]
 
 
 def text_of(output):

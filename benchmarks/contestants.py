@@ -541,17 +541,22 @@ CONTESTANTS = (
 )
 
 
-def present(wanted=None):
+def present(wanted=None, quick=False):
     """The contestants that can take part, and a dict of those that cannot, with the reason.
 
     Parameters
     ----------
     wanted : list of str, optional
         Only those whose name has one of these texts; badak in any case.
+    quick : bool
+        Without torch.compile.
     """
     here, absent = [], {}
     for kind in CONTESTANTS:
         if wanted and kind is not Badak and not any(text.lower() in kind.name.lower() for text in wanted):
+            continue
+        if quick and kind is PyTorchCompiled:
+            absent[kind.name] = "it compiles for longer than the quick run takes"
             continue
         try:
             here.append(kind())

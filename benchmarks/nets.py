@@ -51,15 +51,20 @@ class Net:
                 found.append((int(np.prod(shape)), size[0]))
         return found
 
-    def weights(self):
-        """List of (W, b) in float64 that float32 holds exactly: He initialisation, the same on each call."""
+    @functools.cached_property
+    def _weights(self):
         rng = np.random.default_rng(1)
         pairs = []
         for shape in self.weight_shapes():
             inputs, units = (shape[0], shape[1]) if len(shape) == 2 else (int(np.prod(shape[1:])), shape[0])
-            W = rng.standard_normal(shape) * np.sqrt(2 / inputs)
-            pairs.append((W.astype(np.float32).astype(float), np.zeros(units)))
+            W = (rng.standard_normal(shape) * np.sqrt(2 / inputs)).astype(np.float32).astype(float)
+            W.flags.writeable = False
+            pairs.append((W, np.zeros(units)))
         return pairs
+
+    def weights(self):
+        """List of (W, b) in float64 that float32 holds exactly: He initialisation, the same on each call."""
+        return self._weights
 
     @functools.cached_property
     def parameters(self):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 WARM_UP = 0.25  # of the calls of a turn, before its clock starts: brings code and weights back into the caches
 MOST_CALLS = 400  # in a turn
+FAR = 4
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class Pace:
     all_rounds: float  # seconds for all of them
     least_rounds: int
     most_rounds: int
-    patience: float  # an entry whose call takes longer is not raced: its one call is all there is
+    patience: float  # seconds; an entry is not raced if a call takes longer, and FAR longer than that of the fastest
 
 
 FULL = Pace(turn=0.02, all_rounds=8, least_rounds=7, most_rounds=51, patience=4)
-QUICK = Pace(turn=0.004, all_rounds=0.6, least_rounds=5, most_rounds=21, patience=0.5)
+QUICK = Pace(turn=0.004, all_rounds=0.5, least_rounds=3, most_rounds=21, patience=0.5)
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,27 @@ def _calls_for(seconds, pace):
 def race(entries, pace):
     """Time all entries.
 
-    The first call of each is thrown away, the second tells how many calls make a turn. An entry that raises is left
-    out.
+    The first calls of each tell how many make a turn, and are thrown away. An entry that raises is left out.
     """
-    times, racing, calls, turn_seconds = Times(), [], {}, 0.0
+    times, seconds = Times(), {}
     for entry in entries:
         try:
-            first, _ = _clocked(entry, 1)
-            seconds = first
-            if first <= pace.patience:
-                seconds = min(_clocked(entry, 1)[0] for _ in range(2))
+            seconds[entry.name], _ = _clocked(entry, 1)
+            if seconds[entry.name] < pace.turn:
+                seconds[entry.name] = min(_clocked(entry, 1)[0] for _ in range(2))
         except Exception as error:
             times.failed[entry.name] = f"{type(error).__name__}: {error}"
+    racing, calls, turn_seconds = [], {}, 0.0
+    for entry in entries:
+        name = entry.name
+        if name in times.failed:
             continue
-        if seconds > pace.patience and entry.peer:
-            times.single[entry.name] = seconds / entry.share * 1e6
+        if entry.peer and seconds[name] > max(pace.patience, FAR * min(seconds.values())):
+            times.single[name] = seconds[name] / entry.share * 1e6
             continue
         racing.append(entry)
-        calls[entry.name] = _calls_for(seconds, pace)
-        turn_seconds += seconds * calls[entry.name] * (1 + WARM_UP) + entry.lingers
+        calls[name] = _calls_for(seconds[name], pace)
+        turn_seconds += seconds[name] * calls[name] * (1 + WARM_UP) + entry.lingers
     if not racing:
         return times
     rounds = round(min(pace.most_rounds, max(pace.least_rounds, pace.all_rounds / turn_seconds)))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import machine
 
@@ -10,6 +11,7 @@ import machine
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--scratch", type=Path, help="folder of what the processes of a run share")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", metavar="TEXT")
     parser.add_argument("--against", nargs="+", metavar="TEXT")
@@ -25,12 +27,13 @@ def main():
     bound = machine.use_threads(args.threads)
 
     # only now: these import what reads the number of threads
+    import check
     import contestants
     import race
     import works
 
-    here, absent = contestants.present(args.against)
-    here, too_long = (here, {}) if not args.quick else _quick(here)
+    check.scratch = args.scratch
+    here, absent = contestants.present(args.against, args.quick)
     threads = machine.set_and_verify_threads(args.threads)
     peak = machine.Peak(args.threads)
     pace = race.QUICK if args.quick else race.FULL
@@ -39,7 +42,7 @@ def main():
         threads=args.threads,
         verified=threads,
         bound=bound,
-        absent=absent | too_long,
+        absent=absent,
         packages=sorted({package for one in here for package in one.packages}),
         peak_how=peak.how,
     )
@@ -47,7 +50,7 @@ def main():
         if (args.quick and not work.quick) or (args.only and not any(text in work.name for text in args.only)):
             continue
         print(f"{args.threads} thread(s): {work.title} ...", file=sys.stderr, flush=True)
-        entries, errors, failed = work.entries(here, args.threads)
+        entries, errors, failed = work.entries(here, args.threads, args.quick)
         if "badak" not in errors:
             tell(about="work", name=work.name, title=work.title, failed=failed)
             continue
@@ -67,13 +70,6 @@ def main():
             errors=errors,
             failed=failed | times.failed,
         )
-
-
-def _quick(here):
-    """Without torch.compile, which compiles for longer than the whole quick run may take."""
-    left_out = [one for one in here if one.name == "PyTorch, torch.compile"]
-    kept = [one for one in here if one not in left_out]
-    return kept, {one.name: "it compiles for too long for the quick run" for one in left_out}
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ import layer_calls
 import nets
 import numpy as np
 import numpy_book
-from contestants import Badak, UnavailableError
+from contestants import Badak, NumpyBook, UnavailableError
 from race import Entry
 
 IMAGES = check.MOST_DIGITS  # that are trained on and looked at in turn
 MANY_IMAGES = 5_000  # the same, if a batch is of 1,000
-
-
-class NothingToCompareError(Exception):
-    """badak itself cannot do a work, or does another one."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +63,20 @@ class NetWork:
         taken = itertools.cycle([contestant.take(x[part], t[part]) for part in parts])
         return _steps(contestant, taken) if self.kind == "step" else _inferences(contestant, taken)
 
-    def entries(self, contestants, threads):
+    def entries(self, contestants, threads, quick=False):
         """(entries, what each check found, what failed with the reason)."""
         found, errors, failed = [], {}, {}
         for one in contestants:
             if not one.can(self.net) or (one.name == "badak, layer by layer" and not self._by_layer):
                 continue
+            if quick and isinstance(one, NumpyBook) and one.peer and not self.net.is_mlp:
+                continue  # it takes twenty times as long as the others
             try:
                 errors[one.name] = self._checked(one)
+                run = self._run(one)
                 if self.kind != "infer" and self.net.without_dropout() != self.net:
                     one.build(self.net, self.net.optimizer)
-                run = self._run(one)
+                    run(1)  # who compiles has compiled another net for the check
             except Exception as error:  # whatever a peer raises: the others go on
                 failed[one.name] = _text(error)
                 continue
@@ -129,7 +128,7 @@ class LayerWork:
 
     flops = None
 
-    def entries(self, contestants, threads):
+    def entries(self, contestants, threads, quick=False):
         lingers = {one.name: one.lingers for one in contestants}
         wanted = {"PyTorch": "PyTorch", "NumPy": "NumPy, as in the book (float64)"}
         found, errors, failed = [], {}, {}
@@ -157,8 +156,8 @@ class NumericalGradient:
     flops = None
     part = 400  # parameters of W1 that the book's loop is timed on; the time of all of them is inferred
 
-    def entries(self, contestants, threads):
-        names = {one.name for one in contestants}
+    def entries(self, contestants, threads, quick=False):
+        names = {one.name for one in contestants if not quick or one.name != "PyTorch"}  # half a minute
         x, t = check.digits(nets.TWO_LAYERS, 3)
         found, errors, failed = [], {}, {}
         makers = {
@@ -182,9 +181,8 @@ class NumericalGradient:
 
     def _exact(self, x, t):
         """The gradient by W1 of those first parameters, by backpropagation in float64."""
-        reference = check.NumpyBook()
+        reference = NumpyBook()
         reference.build(nets.TWO_LAYERS)
-        reference.net.last_layer = numpy_book.SoftmaxWithLoss()
         return reference.net.gradient(x.astype(float), t)[1]["W1"].ravel()[self._indices()]
 
     def _indices(self):
@@ -206,7 +204,7 @@ class NumericalGradient:
         return run, 1, gradient
 
     def _book(self, x, t):
-        reference = check.NumpyBook()
+        reference = NumpyBook()
         reference.build(nets.TWO_LAYERS)
         net, indices = reference.net, self._indices()
 
@@ -246,9 +244,13 @@ EPOCH_IMAGES = {
     nets.DEEP_CONV: 1_000,
 }
 WORKS = (
-    *(NetWork("step", net, batch, quick=batch == 100) for batch in BATCHES for net in nets.NETS),
-    *(NetWork("epoch", net, 100, images, quick=net is nets.TWO_LAYERS) for net, images in EPOCH_IMAGES.items()),
+    *(
+        NetWork("step", net, batch, quick=batch == 100 and net is not nets.WIDE)
+        for batch in BATCHES
+        for net in nets.NETS
+    ),
+    *(NetWork("epoch", net, 100, images) for net, images in EPOCH_IMAGES.items()),
     *(NetWork("infer", net, batch, quick=batch != 100) for batch in INFERRED for net in nets.NETS),
-    *(LayerWork(call, quick=call.small) for call in layer_calls.CALLS),
+    *(LayerWork(call, quick=call.small and call.dtype is np.float64) for call in layer_calls.CALLS),
     NumericalGradient(),
 )

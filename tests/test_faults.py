@@ -43,7 +43,7 @@ POINTS = {}
 
 @pytest.mark.parametrize("name", faults.OPERATIONS)
 def test_every_allocation_may_fail(zygote, name):  # F01 F02 F07 F08
-    outcome, value = zygote.run(name, seconds=300)
+    outcome, value = zygote.run(name, seconds=900)
     assert outcome == "ok", f"{name}: {outcome}: {value}"
     POINTS[name] = value
 

@@ -628,9 +628,9 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(moment):  # F44
     gc.collect()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     timer = threading.Timer(random.Random(moment).uniform(0.05, 0.25), interrupt)
-    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
+            timer.start()
             mine.fit(x, t, epochs=10**6, batch_size=10, schedule=CosineDecay(1000, final=0.1), progress=False)
         took = time.perf_counter() - sent[0]
     finally:

@@ -323,9 +323,9 @@ def test_a_second_ctrl_c_while_the_first_is_handled():  # F47
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt) as caught:
+            timer.start()
             fit(net, x, t)
     finally:
         timer.join()

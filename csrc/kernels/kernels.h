@@ -16,6 +16,11 @@
 
 #include "../core/badak.h"
 
+/* A part of a matrix. */
+typedef struct {
+    bd_size row, rows, column, columns;
+} bd_block;
+
 #define BD_BODY "../kernels/kernel_table.h"
 #include "../core/each_real.h"
 

@@ -45,6 +45,22 @@ TEXTS = {
         "All samples have the same label: the net need not look at them.",
         "모든 표본의 레이블이 같습니다: 신경망이 표본을 볼 필요가 없습니다.",
     ),
+    "targets_not_finite": (
+        "The targets hold NaN or infinity: nothing can be learned from them.",
+        "목푯값에 NaN이나 무한대가 있습니다: 아무것도 배울 수 없습니다.",
+    ),
+    "targets_constant": (
+        "All targets are the same: the net need not look at the samples.",
+        "모든 목푯값이 같습니다: 신경망이 표본을 볼 필요가 없습니다.",
+    ),
+    "targets_large": (
+        "The targets have a standard deviation of {std:.3g}: bring it near 1, by t = (t - mean) / std.",
+        "목푯값의 표준편차가 {std:.3g}입니다: t = (t - mean) / std로 1에 가깝게 하십시오.",
+    ),
+    "parameters_not_finite": (
+        "{names} holds NaN or infinity: make the net anew, or load it from before that.",
+        "{names}에 NaN이나 무한대가 있습니다: 신경망을 새로 만들거나 그 전에 저장한 것을 불러오십시오.",
+    ),
     "first_loss": (
         "The loss before training is {loss:.4g}; guessing gives {guess:.4g}.",
         "학습 전 손실은 {loss:.4g}입니다. 짐작만 하면 {guess:.4g}입니다.",

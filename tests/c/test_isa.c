@@ -18,9 +18,9 @@ static void REAL(run_all)(real *out)
         y[i] = (real)random_between(&state, 0, 1);
         m[i] = v[i] = y[i];
     }
-    k->gemm_nn(out, a, b, ROWS, COLUMNS, DEPTH, b, true);
-    k->gemm_nt(out += BLOCK, a, b, ROWS, COLUMNS, DEPTH, x);
-    k->gemm_tn(out += BLOCK, a, b, ROWS, COLUMNS, DEPTH);
+    k->gemm_nn(out, a, b, ROWS, COLUMNS, DEPTH, b, true, NULL);
+    k->gemm_nt(out += BLOCK, a, b, ROWS, COLUMNS, DEPTH, x, NULL);
+    k->gemm_tn(out += BLOCK, a, b, ROWS, COLUMNS, DEPTH, NULL);
     k->exp(out += BLOCK, x, BLOCK);
     k->log(out += BLOCK, y, BLOCK);
     k->sigmoid(out += BLOCK, x, BLOCK);

@@ -472,7 +472,8 @@ through badak's checker and others. One core, {versions}.
 
 {table}
 
-{missing}- *Wrong gradients missed*: the gradient has a bug and the checker was content. *Right gradients flagged*: smooth,
+{missing}\
+- *Wrong gradients missed*: the gradient has a bug and the checker was content. *Right gradients flagged*: smooth,
   or at a kink by a subgradient, and it was not. *Behind noise*: the function's own rounding hides its slope (badak says
   UNRESOLVED, not FAIL). *Conduct missed*: right values, but the code changes
   its arguments, draws random numbers or remembers earlier calls, and it was content. *Content where nothing was shown*:

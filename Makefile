@@ -1,4 +1,5 @@
-# The one door: make demo | test | test-c | grid | bench | sanitize | fuzz | lint | format | notebooks | wheel | clean
+# The one door: make demo | test | test-c | test-neon | grid | bench | bench-quick | catalogue | soak | sanitize | fuzz |
+#                    lint | format | notebooks | browser | docs | wheel | clean
 #
 # Each target makes what it needs: a virtual environment, the build, the extra packages. Nothing has to be active.
 
@@ -7,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
-.PHONY: demo test test-long test-fast test-c grid bench soak sanitize fuzz exp-exhaustive notebooks lint format wheel clean
+.PHONY: demo test test-long test-fast test-c test-neon grid bench bench-quick catalogue soak sanitize fuzz exp-exhaustive
+.PHONY: notebooks browser docs lint format wheel clean
 
 demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
@@ -26,15 +28,24 @@ test-fast: $(VENV)/.installed-test
 test-c:
 	$(MAKE) -C tests/c test
 
+# For 64-bit Arm on any machine: a cross compiler and an emulator of processes are needed (CONTRIBUTING.md).
+test-neon:
+	$(MAKE) -C tests/c test-neon
+
 exp-exhaustive:
 	$(MAKE) -C tests/c exp-exhaustive
 
-# Long: a million steps in flat memory, 200 kills while saving, 100 interruptions of a fit.
+# The table of docs/robustness.md: every number of the catalogue, its tests, and what was decided.
+catalogue: $(VENV)/.installed-test
+	cd tests && ../$(BIN)/python catalogue_table.py ../docs/robustness.md
+
+# Long: a million steps in flat memory, 100 interruptions of a fit.
 soak: $(VENV)/.installed-test
-	cd tests && BADAK_SOAK=10 ../$(BIN)/python -m pytest -p no:cacheprovider -q test_fit.py test_save.py -k "interrupted or killed"
+	cd tests && BADAK_SOAK=10 ../$(BIN)/python -m pytest -p no:cacheprovider -q test_fit.py -k interrupted
 	cd tests && ../$(BIN)/python soak.py
 
-SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0 \
+# Memory that is not there is an answer (MemoryError), no error of the program.
+SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	../.venv-sanitize/bin/python -m pytest -p no:cacheprovider -q -s
 
@@ -59,8 +70,13 @@ fuzz: .venv-sanitize
 grid: .venv-bench
 	cd tests && ../.venv-bench/bin/python image_grid.py $(ARGS)
 
+# Beside PyTorch, JAX, scikit-learn and the book's NumPy; let nothing else run. Writes benchmarks/results.
 bench: .venv-bench
-	.venv-bench/bin/python benchmarks/steps.py --out benchmarks/results/steps.md $(ARGS)
+	.venv-bench/bin/python benchmarks/bench.py --out benchmarks/results $(ARGS)
+
+# The works that have a target, in two minutes.
+bench-quick: .venv-bench
+	.venv-bench/bin/python benchmarks/bench.py --quick --out benchmarks/results $(ARGS)
 
 .PHONY: .venv-bench
 .venv-bench:
@@ -70,6 +86,15 @@ bench: .venv-bench
 
 notebooks: $(VENV)/.installed-test
 	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q test_notebooks.py
+
+# Notebooks in a real JupyterLab in a real browser: needs Chromium and its driver (Debian: chromium, chromium-driver).
+browser: $(VENV)/.installed-browser
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q browser/lab.py $(ARGS)
+
+# The site, in docs/_build/html: without a warning, and with every link within it leading somewhere.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b linkcheck docs docs/_build/links
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -96,11 +121,19 @@ $(VENV)/.installed-test: $(SOURCES) | $(VENV)/.made
 	BADAK_STRICT=$(STRICT) $(BIN)/pip install -q ".[test]"
 	touch $@ $(VENV)/.installed-plot
 
+$(VENV)/.installed-browser: $(SOURCES) | $(VENV)/.made
+	$(BIN)/pip install -q ".[browser]"
+	touch $@
+
+$(VENV)/.installed-docs: $(SOURCES) | $(VENV)/.made
+	$(BIN)/pip install -q ".[docs]"
+	touch $@
+
 $(VENV)/.installed-lint: | $(VENV)/.made
 	$(BIN)/pip install -q ruff==0.17.6 clang-format==23.1.5
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-sanitize .venv-bench build dist python/*.egg-info demo.png benchmarks/results
+	rm -rf $(VENV) .venv-sanitize .venv-bench build dist docs/_build docs/chapters python/*.egg-info demo.png benchmarks/results
 	find python -name '*.so' -delete
 	$(MAKE) -C tests/c clean

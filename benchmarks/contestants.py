@@ -1,7 +1,7 @@
 """The contestants: one small class each, all with the same methods, each library as fast as it goes.
 
-Every one starts from the same weights and does the same work; ``race.py`` checks that it does. What is
-not part of the work is kept out of the time: ``take`` brings data into a library's own arrays beforehand.
+Every one starts from the same weights and does the same work; ``check.py`` looks that it does. What is not part of the
+work is kept out of the time: ``take`` brings data into a library's own arrays beforehand.
 """
 
 import math
@@ -23,17 +23,22 @@ class Contestant:
 
     name = None
     packages = ()  # whose versions are worth knowing
+    peer = True  # badak is measured against it
     dtype = np.float32
     gives = "scores"  # what infer returns, or "probabilities"
     torch_adam = False  # its Adam adds eps where PyTorch does, not where the book does
+    lingers = 0.0  # seconds for which its threads go on spinning after a call, when there are several
 
-    def build(self, weights, optimizer=None):
-        """Make the net.
+    def can(self, net):
+        """Is it able to express this net, and is it another configuration there than one that takes part anyway?"""
+        return True
+
+    def build(self, net, optimizer=None):
+        """Make the net, with the first weights that it has.
 
         Parameters
         ----------
-        weights : list of (W, b)
-            W is (in, out), as in the book. They must not be changed.
+        net : nets.Net
         optimizer : "SGD", "Adam" or None
             None: for inference only, so that the weights may be treated as constants.
         """
@@ -51,6 +56,14 @@ class Contestant:
     def number(self, loss):
         return float(loss)
 
+    def epoch(self, x, t, batch, shuffle):
+        """Train once on all of x: in the library's own loop if it has one, else as its users write it."""
+        order = np.random.permutation(len(x)) if shuffle else np.arange(len(x))
+        for first in range(0, len(x), batch):
+            rows = order[first : first + batch]
+            self.step(x[rows], t[rows])
+        self.wait()
+
     def wait(self):
         """Return when all steps are done."""
 
@@ -63,30 +76,40 @@ class Contestant:
         raise NotImplementedError
 
     def weights(self):
-        """List of (W, b), NumPy arrays."""
+        """List of (W, b), NumPy arrays of the shapes that ``net.weights()`` has."""
         raise NotImplementedError
 
 
+# -- badak ----------------------------------------------------------------------------------------
+
+
 class Badak(Contestant):
+    """``bd.Net``: a step, or an epoch, is one call."""
+
     name = "badak"
     packages = ("badak",)
+    peer = False
 
     def __init__(self):
         import badak
 
         self.bd = badak
 
-    def build(self, weights, optimizer=None):
+    def layer(self, kind, size, weights):
         bd = self.bd
-        layers = []
-        for W, b in weights:
-            layers += [bd.Affine(W.astype(self.dtype), b.astype(self.dtype)), bd.Relu()]
-        self.net = bd.Net(
-            layers[:-1],
-            loss=bd.SoftmaxWithLoss(),
-            input_shape=weights[0][0].shape[:1],
-            dtype=self.dtype,
-        )
+        if kind == "affine":
+            return bd.Affine(*next(weights))
+        if kind == "conv":
+            return bd.Convolution(*next(weights), pad=size[2])
+        if kind == "dropout":
+            return bd.Dropout(*size, inverted=True)
+        return bd.Pooling(2, 2, stride=2) if kind == "pool" else bd.Relu()
+
+    def build(self, net, optimizer=None):
+        bd = self.bd
+        weights = iter([(W.astype(self.dtype), b.astype(self.dtype)) for W, b in net.weights()])
+        layers = [self.layer(kind, size, weights) for kind, *size in net.layers]
+        self.net = bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=net.shape, dtype=self.dtype, seed=1)
         if optimizer == "SGD":
             self.optimizer = bd.SGD(lr=LR["SGD"])
         elif optimizer == "Adam":
@@ -94,6 +117,11 @@ class Badak(Contestant):
 
     def step(self, x, t):
         return self.net.train_step(x, t, self.optimizer)
+
+    def epoch(self, x, t, batch, shuffle):
+        self.net.fit(
+            x, t, epochs=1, batch_size=batch, optimizer=self.optimizer, shuffle=shuffle, seed=1, progress=False
+        )
 
     def infer(self, x):
         return self.net.predict(x)
@@ -103,21 +131,38 @@ class Badak(Contestant):
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
+# -- NumPy ----------------------------------------------------------------------------------------
+
+
 class NumpyBook(Contestant):
+    """The book's classes, layer after layer."""
+
     name = "NumPy, as in the book (float64)"
     packages = ("numpy",)
     dtype = np.float64
+    lingers = 0.15  # OpenBLAS
 
-    def build(self, weights, optimizer=None):
-        params = {}
-        for i, (W, b) in enumerate(weights, start=1):
-            params[f"W{i}"] = W.astype(self.dtype)
-            params[f"b{i}"] = b.astype(self.dtype)
-        self.net = numpy_book.MultiLayerNet(params)
+    def __init__(self):
+        self.library = numpy_book
+
+    def layer(self, kind, size, weights):
+        library = self.library
+        if kind == "affine":
+            return library.Affine(*next(weights))
+        if kind == "conv":
+            return library.Convolution(*next(weights), stride=1, pad=size[2])
+        if kind == "dropout":
+            return library.Dropout(*size)
+        return library.Pooling(2, 2, stride=2) if kind == "pool" else library.Relu()
+
+    def build(self, net, optimizer=None):
+        weights = iter([(W.astype(self.dtype), b.astype(self.dtype)) for W, b in net.weights()])
+        layers = [self.layer(kind, size, weights) for kind, *size in net.layers]
+        self.net = numpy_book.Network(layers, self.library.SoftmaxWithLoss())
         if optimizer == "SGD":
-            self.optimizer = numpy_book.SGD(LR["SGD"])
+            self.optimizer = self.library.SGD(LR["SGD"])
         elif optimizer == "Adam":
-            self.optimizer = numpy_book.Adam(LR["Adam"], BETA1, BETA2, EPS)
+            self.optimizer = self.library.Adam(LR["Adam"], BETA1, BETA2, EPS)
 
     def step(self, x, t):
         loss, grads = self.net.gradient(x, t)
@@ -128,7 +173,7 @@ class NumpyBook(Contestant):
         return self.net.predict(x)
 
     def weights(self):
-        return [(layer.W, layer.b) for layer in self.net.affine]
+        return [(layer.W, layer.b) for layer in self.net.trained]
 
 
 class NumpyTorchAdam(NumpyBook):
@@ -144,6 +189,29 @@ class NumpyBookFloat32(NumpyBook):
     dtype = np.float32
 
 
+class BadakLayers(NumpyBook):
+    """The book's classes again, but badak's: what a reader gets who only changes the imports."""
+
+    name = "badak, layer by layer"
+    packages = ("badak",)
+    peer = False
+    dtype = np.float32
+    lingers = 0.0
+
+    def __init__(self):
+        import badak
+
+        self.library = badak
+
+    def layer(self, kind, size, weights):
+        if kind == "dropout":
+            return self.library.Dropout(*size, inverted=True)
+        return super().layer(kind, size, weights)
+
+
+# -- scikit-learn ---------------------------------------------------------------------------------
+
+
 class ScikitLearn(Contestant):
     """``partial_fit`` of one batch, and ``predict_proba``; checks are off where there is a switch for it.
 
@@ -153,6 +221,7 @@ class ScikitLearn(Contestant):
     name = "scikit-learn"
     packages = ("scikit-learn",)
     gives = "probabilities"
+    lingers = 0.15  # OpenBLAS
 
     def __init__(self):
         import sklearn
@@ -161,7 +230,11 @@ class ScikitLearn(Contestant):
         sklearn.set_config(assume_finite=True, skip_parameter_validation=True)
         self.MLPClassifier = MLPClassifier
 
-    def build(self, weights, optimizer=None):
+    def can(self, net):
+        return net.is_mlp
+
+    def build(self, net, optimizer=None):
+        weights = net.weights()
         inputs, classes = weights[0][0].shape[0], weights[-1][1].size
         self.net = self.MLPClassifier(
             hidden_layer_sizes=[b.size for _, b in weights[:-1]],
@@ -173,7 +246,7 @@ class ScikitLearn(Contestant):
             momentum=0,
             nesterovs_momentum=False,
             alpha=0,  # no weight decay
-            batch_size="auto",  # all that it is given, up to 200
+            batch_size=classes,
             shuffle=False,
             tol=0,
             n_iter_no_change=10**9,
@@ -185,7 +258,12 @@ class ScikitLearn(Contestant):
         del self.net._optimizer  # it is made anew, for these arrays
 
     def step(self, x, t):
+        self.net.batch_size = len(x)
         return self.net.partial_fit(x, t).loss_
+
+    def epoch(self, x, t, batch, shuffle):
+        self.net.batch_size, self.net.shuffle = batch, shuffle
+        self.net.partial_fit(x, t)
 
     def infer(self, x):
         return self.net.predict_proba(x)
@@ -194,47 +272,64 @@ class ScikitLearn(Contestant):
         return list(zip(self.net.coefs_, self.net.intercepts_, strict=True))
 
 
+# -- PyTorch --------------------------------------------------------------------------------------
+
+
 class PyTorch(Contestant):
     """Eager. Functions rather than modules, and for Adam the fused update: each the fastest that we found."""
 
     name = "PyTorch"
     packages = ("torch",)
     torch_adam = True
+    channels_last = False
+    lingers = 0.01  # OpenMP
 
     def __init__(self):
         import torch
 
-        torch.set_num_threads(1)
         self.torch = torch
-        self.linear = torch.nn.functional.linear
-        self.cross_entropy = torch.nn.functional.cross_entropy
+        self.functions = torch.nn.functional
 
-    def build(self, weights, optimizer=None):
+    def _ordered(self, tensor):
+        images = self.channels_last and tensor.ndim == 4
+        return tensor.contiguous(memory_format=self.torch.channels_last) if images else tensor
+
+    def build(self, net, optimizer=None):
         torch = self.torch
 
         def parameter(a):
             a = np.ascontiguousarray(a, dtype=self.dtype).copy()
-            return torch.from_numpy(a).requires_grad_(optimizer is not None)
+            return self._ordered(torch.from_numpy(a)).requires_grad_(optimizer is not None)
 
-        self.hidden = [(parameter(W.T), parameter(b)) for W, b in weights]
-        self.last = self.hidden.pop()
-        parameters = [p for pair in [*self.hidden, self.last] for p in pair]
+        self.layers = net.layers
+        self.pairs = [(parameter(W.T if W.ndim == 2 else W), parameter(b)) for W, b in net.weights()]
+        parameters = [p for pair in self.pairs for p in pair]
         if optimizer == "SGD":
             self.optimizer = torch.optim.SGD(parameters, lr=LR["SGD"])
         elif optimizer == "Adam":
             self.optimizer = torch.optim.Adam(parameters, lr=LR["Adam"], betas=(BETA1, BETA2), eps=EPS, fused=True)
 
     def take(self, x, t=None):
-        x = self.torch.from_numpy(super().take(x))
+        x = self._ordered(self.torch.from_numpy(super().take(x)))
         return x if t is None else (x, self.torch.from_numpy(t))
 
-    def scores(self, x):
-        for W, b in self.hidden:
-            x = self.linear(x, W, b).relu_()
-        return self.linear(x, *self.last)
+    def scores(self, x, training=False):
+        f, pairs = self.functions, iter(self.pairs)
+        for kind, *size in self.layers:
+            if kind == "affine":
+                x = f.linear(x.flatten(1) if x.ndim == 4 else x, *next(pairs))
+            elif kind == "conv":
+                x = f.conv2d(x, *next(pairs), padding=size[2])
+            elif kind == "relu":
+                x = x.relu_()
+            elif kind == "pool":
+                x = f.max_pool2d(x, 2)
+            elif training:
+                x = f.dropout(x, *size)
+        return x
 
     def loss(self, x, t):
-        return self.cross_entropy(self.scores(x), t)
+        return self.functions.cross_entropy(self.scores(x, training=True), t)
 
     def step(self, x, t):
         self.optimizer.zero_grad(set_to_none=True)
@@ -246,6 +341,11 @@ class PyTorch(Contestant):
     def number(self, loss):
         return loss.item()
 
+    def epoch(self, x, t, batch, shuffle):
+        order = self.torch.randperm(len(x)) if shuffle else self.torch.arange(len(x))
+        for rows in order.split(batch):
+            self.step(x[rows], t[rows])
+
     def inference(self):
         return self.torch.inference_mode()
 
@@ -253,8 +353,18 @@ class PyTorch(Contestant):
         return self.scores(x)
 
     def weights(self):
-        pairs = [*self.hidden, self.last]
-        return [(W.detach().numpy().T, b.detach().numpy()) for W, b in pairs]
+        pairs = [(W.detach().numpy(), b.detach().numpy()) for W, b in self.pairs]
+        return [(W.T if W.ndim == 2 else W, b) for W, b in pairs]
+
+
+class PyTorchChannelsLast(PyTorch):
+    """The same with images and filters in the other order of memory."""
+
+    name = "PyTorch, channels_last"
+    channels_last = True
+
+    def can(self, net):
+        return not net.is_mlp
 
 
 class PyTorchCompiled(PyTorch):
@@ -269,8 +379,8 @@ class PyTorchCompiled(PyTorch):
         except Exception as error:
             raise UnavailableError(f"torch.compile fails here ({type(error).__name__})") from error
 
-    def build(self, weights, optimizer=None):
-        super().build(weights, optimizer)
+    def build(self, net, optimizer=None):
+        super().build(net, optimizer)
         self.torch.compiler.reset()  # forget the net before
         if optimizer is None:
             self.scores = self.torch.compile(super().scores)
@@ -278,8 +388,14 @@ class PyTorchCompiled(PyTorch):
             self.loss = self.torch.compile(super().loss)
 
 
+# -- JAX ------------------------------------------------------------------------------------------
+
+
 class Jax(Contestant):
-    """One jitted function is the whole step; it may reuse the memory of the parameters and of Adam's state."""
+    """One jitted function is the whole step; it may reuse the memory of the parameters and of Adam's state.
+
+    Images have their channels last, which is what XLA computes convolutions in.
+    """
 
     name = "JAX, jit"
     packages = ("jax", "jaxlib")
@@ -289,46 +405,91 @@ class Jax(Contestant):
 
         jax.config.update("jax_cpu_enable_async_dispatch", False)  # a third of the time for one image
         self.jax = jax
-        self.train = {
-            "SGD": jax.jit(self._sgd, donate_argnums=0),
-            "Adam": jax.jit(self._adam, donate_argnums=0),
-        }
 
-    def build(self, weights, optimizer=None):
+    def build(self, net, optimizer=None):
         jax = self.jax
-        pairs = [tuple(jax.numpy.array(a, dtype=self.dtype) for a in pair) for pair in weights]
+        self.of = net
+        pairs = self._own_order(net.weights())
         if optimizer is None:
             self.scores = jax.jit(lambda x: self._scores(pairs, x))  # the weights are constants
             return
-        self.state = {"pairs": pairs}
+        self.state = {"pairs": pairs, "key": jax.random.key(1, impl="unsafe_rbg")}
         if optimizer == "Adam":
             self.state["m"] = jax.tree.map(jax.numpy.zeros_like, pairs)
             self.state["v"] = jax.tree.map(jax.numpy.zeros_like, pairs)
             self.state["iter"] = jax.numpy.zeros((), dtype=self.dtype)
-        self.run = self.train[optimizer]
+        update = {"SGD": self._sgd, "Adam": self._adam}[optimizer]
+        self.run = jax.jit(update, donate_argnums=0)
+        self.run_rows = jax.jit(lambda state, x, t, rows: update(state, x[rows], t[rows]), donate_argnums=0)
+
+    def _own_order(self, pairs):
+        """Filters (height, width, channels, filters), and the rows after an image as its numbers come then."""
+        found = []
+        for (W, b), shape in zip(pairs, self._trained_inputs(), strict=True):
+            if W.ndim == 4:
+                W = W.transpose(2, 3, 1, 0)
+            elif len(shape) == 3:
+                W = W.reshape(*shape, -1).transpose(1, 2, 0, 3).reshape(W.shape)
+            found.append(tuple(self.jax.numpy.array(a, dtype=self.dtype) for a in (W, b)))
+        return found
+
+    def _trained_inputs(self):
+        shapes = zip(self.of.shapes(), self.of.layers, strict=False)
+        return [shape for shape, (kind, *_) in shapes if kind in ("conv", "affine")]
 
     def take(self, x, t=None):
+        x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
         x = self.jax.numpy.array(super().take(x))
         return x if t is None else (x, self.jax.numpy.array(t, dtype=np.int32))
 
-    def _scores(self, pairs, x):
-        for W, b in pairs[:-1]:
-            x = self.jax.numpy.maximum(x @ W + b, 0)
-        W, b = pairs[-1]
-        return x @ W + b
+    def _scores(self, pairs, x, key=None):
+        jax, pairs = self.jax, iter(pairs)
+        for kind, *size in self.of.layers:
+            if kind == "affine":
+                W, b = next(pairs)
+                x = x.reshape(len(x), -1) @ W + b
+            elif kind == "conv":
+                W, b = next(pairs)
+                pad = (size[2], size[2])
+                x = b + jax.lax.conv_general_dilated(
+                    x, W, (1, 1), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC")
+                )
+            elif kind == "relu":
+                x = jax.nn.relu(x)  # whose slope at 0 is 0, unlike that of maximum
+            elif kind == "pool":
+                x = self._pool(x)
+            elif key is not None:
+                key, mine = jax.random.split(key)
+                x = jax.numpy.where(jax.random.bernoulli(mine, 1 - size[0], x.shape), x / (1 - size[0]), 0)
+        return x
 
-    def _loss(self, pairs, x, t):
-        log_y = self.jax.nn.log_softmax(self._scores(pairs, x))
+    def _pool(self, x):
+        """The first of the largest of each 2 by 2: the gradient of a maximum would be shared among equals."""
+        n, h, w, c = x.shape
+        x = x.reshape(n, h // 2, 2, w // 2, 2, c)
+        first = self.jax.numpy.where(x[:, :, :, :, 0] >= x[:, :, :, :, 1], x[:, :, :, :, 0], x[:, :, :, :, 1])
+        return self.jax.numpy.where(first[:, :, 0] >= first[:, :, 1], first[:, :, 0], first[:, :, 1])
+
+    def _loss(self, pairs, x, t, key):
+        log_y = self.jax.nn.log_softmax(self._scores(pairs, x, key))
         return -(log_y * self.jax.nn.one_hot(t, log_y.shape[1])).sum() / x.shape[0]
 
+    def _gradient(self, state, x, t):
+        """(loss, gradients, the key of the next step)."""
+        key, next_key = state["key"], state["key"]
+        if any(kind == "dropout" for kind, *_ in self.of.layers):
+            key, next_key = self.jax.random.split(key)
+        loss, grads = self.jax.value_and_grad(self._loss)(state["pairs"], x, t, key)
+        return loss, grads, next_key
+
     def _sgd(self, state, x, t):
-        loss, grads = self.jax.value_and_grad(self._loss)(state["pairs"], x, t)
+        loss, grads, key = self._gradient(state, x, t)
         pairs = self.jax.tree.map(lambda p, g: p - LR["SGD"] * g, state["pairs"], grads)
-        return {"pairs": pairs}, loss
+        return {"pairs": pairs, "key": key}, loss
 
     def _adam(self, state, x, t):
         jax, sqrt = self.jax, self.jax.numpy.sqrt
-        loss, grads = jax.value_and_grad(self._loss)(state["pairs"], x, t)
+        loss, grads, key = self._gradient(state, x, t)
         i = state["iter"] + 1
         one_minus_power1 = -jax.numpy.expm1(i * math.log(BETA1))  # 1 - BETA1**i, exact in float32
         one_minus_power2 = -jax.numpy.expm1(i * math.log(BETA2))
@@ -336,11 +497,17 @@ class Jax(Contestant):
         m = jax.tree.map(lambda m, g: m + (1 - BETA1) * (g - m), state["m"], grads)
         v = jax.tree.map(lambda v, g: v + (1 - BETA2) * (g * g - v), state["v"], grads)
         pairs = jax.tree.map(lambda p, m, v: p - lr * m / (sqrt(v) + EPS), state["pairs"], m, v)
-        return {"pairs": pairs, "m": m, "v": v, "iter": i}, loss
+        return {"pairs": pairs, "m": m, "v": v, "iter": i, "key": key}, loss
 
     def step(self, x, t):
         self.state, loss = self.run(self.state, x, t)
         return loss
+
+    def epoch(self, x, t, batch, shuffle):
+        order = np.random.permutation(len(x)) if shuffle else np.arange(len(x))
+        for first in range(0, len(x), batch):
+            self.state, _ = self.run_rows(self.state, x, t, order[first : first + batch])
+        self.wait()
 
     def infer(self, x):
         return self.scores(x).block_until_ready()
@@ -349,7 +516,52 @@ class Jax(Contestant):
         self.jax.block_until_ready(self.state)
 
     def weights(self):
-        return [(np.asarray(W), np.asarray(b)) for W, b in self.state["pairs"]]
+        found = []
+        for (W, b), shape in zip(self.state["pairs"], self._trained_inputs(), strict=True):
+            W, b = np.asarray(W), np.asarray(b)
+            if W.ndim == 4:
+                W = W.transpose(3, 2, 0, 1)
+            elif len(shape) == 3:
+                c, h, w = shape
+                W = W.reshape(h, w, c, -1).transpose(2, 0, 1, 3).reshape(W.shape)
+            found.append((W, b))
+        return found
 
 
-CONTESTANTS = (Badak, PyTorch, PyTorchCompiled, Jax, ScikitLearn, NumpyBook, NumpyBookFloat32)
+CONTESTANTS = (
+    Badak,
+    BadakLayers,
+    PyTorch,
+    PyTorchChannelsLast,
+    PyTorchCompiled,
+    Jax,
+    ScikitLearn,
+    NumpyBook,
+    NumpyBookFloat32,
+)
+
+
+def present(wanted=None, quick=False):
+    """The contestants that can take part, and a dict of those that cannot, with the reason.
+
+    Parameters
+    ----------
+    wanted : list of str, optional
+        Only those whose name has one of these texts; badak in any case.
+    quick : bool
+        Without torch.compile.
+    """
+    here, absent = [], {}
+    for kind in CONTESTANTS:
+        if wanted and kind is not Badak and not any(text.lower() in kind.name.lower() for text in wanted):
+            continue
+        if quick and kind is PyTorchCompiled:
+            absent[kind.name] = "it compiles for longer than the quick run takes"
+            continue
+        try:
+            here.append(kind())
+        except ImportError as error:
+            absent[kind.name] = f"it cannot be imported ({error})"
+        except UnavailableError as error:
+            absent[kind.name] = str(error)
+    return here, absent

@@ -3,6 +3,7 @@
     python benchmarks/gradcheck_vs.py                    all checkers that are installed; prints a Markdown table
     python benchmarks/gradcheck_vs.py --write            and writes it to docs/gradcheck_vs.md
     python benchmarks/gradcheck_vs.py --only badak torch-slow --cases "max-pool" --list
+    python benchmarks/gradcheck_vs.py --anew badak       what has been run is kept, but for badak's
 
 A checker says of each case "all is well" or not. What the case is decides whether that was right:
 
@@ -395,18 +396,22 @@ def verdict(checker, case):
     return content, time.process_time() - began
 
 
-def compare(names, cases, kept):
-    """Verdicts of each checker by case; those of earlier runs are in the file `kept`, where there are many cases."""
+def compare(names, anew, cases, kept):
+    """Verdicts of each checker by case; those of earlier runs are in the file `kept`, but for the checkers `anew`."""
     results = json.loads(kept.read_text()) if kept and kept.exists() else {}
-    results = {name: found for name, found in results.items() if set(found) == {case.name for case in cases}}
     for name in names:
-        verdict(CHECKERS[name], CASES[0])  # imports and compilers are not timed
-        results[name] = {case.name: verdict(CHECKERS[name], case) for case in cases}
-        print(f"{name}: {sum(seconds for _, seconds in results[name].values()):.1f} s", file=sys.stderr)
+        known = {} if name in anew else results.get(name, {})
+        missing = [case for case in cases if case.name not in known]
+        if missing:
+            verdict(CHECKERS[name], CASES[0])  # imports and compilers are not timed
+        for case in missing:
+            known[case.name] = verdict(CHECKERS[name], case)
+        results[name] = known
+        print(f"{name}: {len(missing)} cases, {sum(known[c.name][1] for c in cases):.1f} s for all", file=sys.stderr)
         if kept:
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(json.dumps(results))
-    return {name: results[name] for name in CHECKERS if name in results}
+    return {name: results[name] for name in CHECKERS if {c.name for c in cases} <= set(results.get(name, ()))}
 
 
 def table(results, cases):
@@ -427,6 +432,7 @@ def table(results, cases):
         def count(kind, content, verdicts=verdicts):
             return sum(verdicts[case][0] is content for case in kinds[kind])
 
+        verdicts = {case.name: verdicts[case.name] for case in cases}
         unsaid = sum(content is None or content == "" for content, _ in verdicts.values())
         seconds = [s for _, s in verdicts.values()]
         row = [SHOWN[name], count("wrong", True), count("right", False), count("noisy", False)]
@@ -487,6 +493,7 @@ through badak's checker and others. One core, {versions}.
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=CHECKERS, default=list(CHECKERS), help="run these, show all")
+    parser.add_argument("--anew", nargs="*", choices=CHECKERS, default=[], help="run all cases of these again")
     parser.add_argument("--cases", default="", help="only those whose name contains this")
     parser.add_argument("--list", action="store_true", help="name every case that went wrong")
     parser.add_argument("--write", action="store_true", help="write docs/gradcheck_vs.md")
@@ -494,7 +501,7 @@ def main():
     np.seterr(all="ignore")
     cases = [copy.copy(case) for case in CASES if options.cases in case.name]
     kept = None if options.cases else HERE / "results" / "gradcheck_vs.json"
-    results = compare(options.only, cases, kept)
+    results = compare(options.only, options.anew, cases, kept)
     text = table(results, cases)
     print(text)
     if options.list:

@@ -1,10 +1,12 @@
 """Make notebooks from their text: ``python build.py en/ch05.md`` writes en/ch05.ipynb beside it, with its outputs.
 
-What a text looks like is said in ``badak/_notebook.py``, which reads it.
+What a text looks like is said in ``badak/_notebook.py``, which reads it. In ``index.md`` the tables of contents are
+written first, from the texts of the chapters.
 """
 
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -29,6 +31,40 @@ def solutions(notebook):
     return [code for text in texts for code in SOLUTION.findall(text)]
 
 
+TABLE = re.compile(r"(<!-- cells of (ch\d\d) -->\n).*?(<!-- end -->)", re.DOTALL)
+HEADING = re.compile(r"(#{2,3}) ((?:\d+\.)+\d+)?\s*(.+)")
+COLUMNS = {"en": ("in the book", "in the notebook", "cells"), "ko": ("책의 절", "노트북의 절", "셀")}
+EXERCISES = ("Exercises", "연습 문제")
+
+
+def contents(text):
+    """The sections of a chapter up to its exercises: number in the book or "", title, first and last code cell."""
+    rows, count = [], 0
+    for cell in notebook_from(text).cells:
+        heading = cell.cell_type == "markdown" and HEADING.match(cell.source)
+        if heading and heading[3] in EXERCISES:
+            break
+        if heading:
+            rows.append((heading[2] or "", heading[3], []))
+        elif cell.cell_type == "code":
+            count += 1
+            if rows:
+                rows[-1][2].append(count)
+    return [(number, title, cells[:1] + cells[1:][-1:]) for number, title, cells in rows]
+
+
+def with_tables(text, folder):
+    """The text of an index whose tables are those of the chapters in its folder."""
+
+    def table(found):
+        rows = contents((folder / f"{found[2]}.md").read_text(encoding="utf-8"))
+        lines = [COLUMNS[folder.name], ("---",) * 3]
+        lines += [(number, title, "-".join(map(str, cells))) for number, title, cells in rows]
+        return found[1] + "\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n" + found[3]
+
+    return TABLE.sub(table, text)
+
+
 def execute(notebook, folder):
     """Run every cell in `folder`, with this very interpreter as the kernel; return the seconds it took.
 
@@ -49,6 +85,9 @@ def execute(notebook, folder):
 
 def build(path):
     """Write the notebook of a text beside it."""
+    path = path.resolve()
+    if path.stem == "index":
+        path.write_text(with_tables(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
     notebook = notebook_from(path.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         seconds = execute(notebook, folder)

@@ -11,10 +11,11 @@ import itertools
 import math
 import pickle
 import sys
+import tempfile
 import warnings
 
 import numpy as np
-from catalogue.world import World
+from catalogue.world import World, digest
 
 import badak as bd
 from badak import _core
@@ -60,6 +61,35 @@ def new_image_net():
         bd.Affine(units=3),
     ]
     return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(1, 4, 4), seed=1)
+
+
+class Twice(bd.Layer):
+    """A Python layer with a parameter."""
+
+    def __init__(self):
+        self.params["factor"] = np.full(1, 2.0)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.params["factor"]
+
+    def backward(self, dout):
+        self.grads["factor"] = np.array([(dout * self.x).sum()])
+        return dout * self.params["factor"]
+
+
+def new_python_net():
+    layers = [bd.Affine(units=5), bd.BatchNormalization(), Twice(), bd.Dropout(), bd.Affine(units=3)]
+    return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=4, seed=1)
+
+
+FOLDER = tempfile.TemporaryDirectory()
+PATH, SAVED, SAVED_PYTHON = (f"{FOLDER.name}/{name}" for name in ("net", "saved", "python"))
+SCHEDULE = bd.CosineDecay(10**6)
+SAVED_NET = new_image_net()
+SAVED_NET.train_step(IMAGES, [0, 1], bd.Adam())
+SAVED_NET.save(SAVED)
+new_python_net().save(SAVED_PYTHON)
 
 
 def both_ways(layer, x=X, **options):
@@ -136,6 +166,28 @@ OPERATIONS = {
     "derivative": lambda w: bd.derivative(math.sin, 1.0),
     "pickle a layer": lambda w: pickle.loads(pickle.dumps(w.affine)),
     "copy a layer": lambda w: copy.deepcopy(w.residual),
+    "save": lambda w: w.net.save(PATH),
+    "save images": lambda w: w.images.save(PATH),
+    "load": lambda w: bd.load(SAVED),
+    "load with a Python layer": lambda w: bd.load(SAVED_PYTHON, custom={"Twice": Twice}),
+    "pickle a net": lambda w: pickle.loads(pickle.dumps(w.net)),
+    "copy a net": lambda w: copy.deepcopy(w.images),
+    "summary": lambda w: (repr(w.net), w.net._repr_html_()),
+    "fit with everything": lambda w: w.images.fit(
+        w.x,
+        w.yes,
+        epochs=1,
+        batch_size=12,
+        shuffle=False,
+        weight_decay=0.01,
+        schedule=SCHEDULE,
+        progress=False,
+        validation=(w.x, w.yes),
+        callbacks=[bd.EarlyStopping(5)],
+    ),
+    "a Python layer trains": lambda w: w.python.train_step(w.x, w.t),
+    "a Python layer predicts": lambda w: w.python.predict(STRIDED),
+    "a net with a Python layer is made": lambda w: new_python_net(),
     "facts": lambda w: (_core.layer_kinds(), _core.optimizer_kinds(), bd.cpu_info()),
     "steps": lambda w: w.net._core.steps(),
     "refused: x": lambda w: refused(lambda: w.net.predict(X3)),
@@ -185,6 +237,9 @@ class Faults:
 def values_of(world):
     values = world.values()
     del values["np.random"]  # of the process, not of one world
+    net = world.python
+    values["python"] = digest([*net.params.values(), *net.buffers.values(), *net.optimizer.m.values()])
+    values["python's core"] = net._core.rng, net._core.updates
     return values
 
 
@@ -200,6 +255,8 @@ def run(_, name):
     world, control = World(), World()
     for w in (world, control):
         w.two_x, w.two_rows = w.x[:2], w.rows[:2]
+        w.python = new_python_net()
+        w.python.train_step(w.x, w.t, bd.Adam())
         for _ in range(3):
             call(w)
     gc.collect()

@@ -9,11 +9,12 @@ kinks       bends, ties, jumps, flats
 large       one wrong element of many, errors that cancel, many kinks at once
 numerics    scales, domains, curvature, cancellation, noise, float32, layouts, what is no gradient at all
 conduct     arguments changed, random numbers, memory between the calls
+extremes    what an adversary thought of: ripples, tiny scales, ties, saturation
 """
 
-from judged import conduct, functions, kinks, large, layers, numerics
+from judged import conduct, extremes, functions, kinks, large, layers, numerics
 
-CASES = [*functions.CASES, *layers.CASES, *kinks.CASES, *large.CASES, *numerics.CASES, *conduct.CASES]
+CASES = [*functions.CASES, *layers.CASES, *kinks.CASES, *large.CASES, *numerics.CASES, *conduct.CASES, *extremes.CASES]
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES), "two cases have the same name"
 

@@ -46,6 +46,9 @@ def test_a_sound_net_is_healthy_before_and_after_training():
         (bd.SigmoidWithLoss, 1, lambda x, t: t > 0),
         (bd.SigmoidWithLoss, 3, lambda x, t: x[:, :3] > 0),
         (bd.SoftmaxWithLoss, 3, lambda x, t: np.eye(3)[t]),
+        (bd.SoftmaxWithLoss, 3, lambda x, t: bd.softmax(x[:, :3])),  # the loss of these cannot become 0
+        (bd.SoftmaxWithLoss, 3, lambda x, t: np.eye(3)[t] * 2.0 + 1.0),
+        (bd.SigmoidWithLoss, 1, lambda x, t: bd.sigmoid(x[:, :1])),
     ],
 )
 def test_every_loss_has_its_checkup(loss, units, target):
@@ -87,6 +90,10 @@ CASES = {
     "input_large": (net, lambda x, t: (x * 1000, t)),
     "input_not_finite": (net, nan),
     "labels_single": (net, lambda x, t: (x, t * 0)),
+    "targets_constant": (lambda: regression(), lambda x, t: (x, np.full((200, 2), 5.0))),
+    "targets_large": (lambda: regression(), lambda x, t: (x, x[:, :2] * 1e5)),
+    "targets_not_finite": (lambda: regression(), lambda x, t: (x, np.where(x[:, :2] > 2, np.nan, x[:, :2]))),
+    "parameters_not_finite": (lambda: broken(), lambda x, t: (x, t)),
     "first_loss_high": (lambda: net(bd.Affine(units=3, init=10.0)), lambda x, t: (x, t)),
     "dead": (lambda: dead(), lambda x, t: (x, t)),
     "saturated": (lambda: net(bd.Affine(units=30, init=50.0), bd.Tanh(), bd.Affine(units=3)), lambda x, t: (x, t)),
@@ -110,6 +117,10 @@ def bound(optimizer, steps=0):
     for _ in range(steps):
         a_net.train_step(*data())
     return a_net
+
+
+def regression():
+    return net(bd.Affine(units=30), bd.Relu(), bd.Affine(units=2), loss=bd.IdentityWithLoss())
 
 
 def dead():
@@ -180,6 +191,29 @@ def test_korean():
     finally:
         bd.set_language("en")
     assert str(checkup).startswith("HEALTHY")
+
+
+def test_korean_names_places():
+    inside = bd.Residual([bd.Affine(units=30, init=0.0), bd.Relu()])
+    a_net = net(bd.Affine(units=30), inside, bd.Affine(units=3))
+    checkup = a_net.checkup(*data())
+    bd.set_language("ko")
+    try:
+        assert "2번째 계층 (Residual)의 1번째 계층 (Affine): 기울기가 0입니다" in str(checkup)
+        assert "layer" not in str(checkup)
+    finally:
+        bd.set_language("en")
+    assert "layer 1 (Affine) of layer 2 (Residual): its gradient is 0" in str(checkup)
+
+
+def test_a_net_without_parameters_need_not_learn():
+    x, _ = data()
+    a_net = net(bd.Tanh(), loss=bd.IdentityWithLoss())
+    assert a_net.checkup(x, np.tanh(x)).ok
+
+
+def test_parameters_that_are_not_finite_are_named():
+    assert "W2 holds NaN or infinity" in str(broken().checkup(*data()))
 
 
 def test_bad_arguments():

@@ -1,6 +1,7 @@
 """Numerical derivatives: bounds that hold on smooth and on nasty functions, and those of nets, where no Python runs."""
 
 import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,25 @@ def test_no_nasty_function_gets_a_certain_wrong_slope(bounds):
         found = bounds.measure(calls[::3])
         assert found["wrong"] == 0, (name, found)
         assert found["kept"] >= 0.95, (name, found)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (math.log, 0.01, 100.0),
+        (math.sqrt, 1e-3, 0.5 / math.sqrt(1e-3)),
+        (math.atanh, 0.999999, 1 / (1 - 0.999999**2)),
+        (math.asin, 1 - 1e-12, 1 / math.sqrt(1e-12 * (2 - 1e-12))),
+        (lambda x: math.sin(1e8 * x), 1.7, 1e8 * math.cos(1e8 * 1.7)),
+        (lambda x: 1 / x, 1e-30, -1e60),
+        (lambda x: math.sin(float(np.float32(x))), 0.7, math.cos(0.7)),
+    ],
+)
+def test_the_bound_holds_at_edges_on_ripples_and_on_stairs(f, x, slope):
+    """Functions that raise outside of their domain, too."""
+    found = bd.derivative(f, x)
+    assert abs(found.value - slope) <= found.uncertainty + 1e-4 * abs(slope), found
+    assert found.uncertainty <= 0.1 * abs(slope)
 
 
 def test_a_kink_at_the_point_is_told_from_one_beside_it():

@@ -357,3 +357,9 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         some_history().plot()
     with pytest.raises(ImportError, match=r"pip install badak\[plot\]"):
         some_report().plot()
+
+
+@pytest.mark.parametrize("axes", [3, "ax", [1, 2]])
+def test_a_history_is_drawn_on_axes_only(axes):
+    with pytest.raises(TypeError, match="axes must be Axes of matplotlib, one or two, got"):
+        bd.History().plot(axes)

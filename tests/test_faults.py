@@ -42,14 +42,15 @@ POINTS = {}
 
 
 @pytest.mark.parametrize("name", faults.OPERATIONS)
-def test_every_allocation_may_fail(zygote, name):
-    outcome, value = zygote.run(name, seconds=300)
+def test_every_allocation_may_fail(zygote, name):  # F01 F02 F07 F08
+    outcome, value = zygote.run(name, seconds=900)
     assert outcome == "ok", f"{name}: {outcome}: {value}"
     POINTS[name] = value
 
 
 def test_there_was_something_to_fail():
     """The sum is the number of injection points; a step in the middle of a training has only its result to make."""
+    print(f"{sum(POINTS.values())} injection points in {len(POINTS)} operations")
     assert sum(POINTS.values()) > 1000
     assert POINTS["train_step"] <= 4
 

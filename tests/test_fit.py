@@ -140,13 +140,72 @@ def test_a_schedule_goes_on_where_it_was():
     assert state(once) == state(twice)
 
 
-@pytest.mark.parametrize("factor", [-0.1, np.nan, np.inf, "1", None, 1e40])
+@pytest.mark.parametrize("factor", [-0.1, np.nan, np.inf, "1", None, 1e40, np.ones(1), True])
 def test_a_schedule_must_return_a_factor(factor):
+    """At any step of the epoch: nothing has happened in it, no order was drawn."""
     (x, t), a_net = data(), net()
-    before = [array.copy() for array in a_net.params.values()]
-    with pytest.raises((TypeError, ValueError), match=r"what schedule\(0\) returned|lr ="):
-        a_net.fit(x, t, epochs=1, schedule=lambda step: factor, progress=False)
-    assert all(np.array_equal(a, b) for a, b in zip(a_net.params.values(), before, strict=True))
+    a_net.train_step(x, t, bd.SGD(0.1))
+    before = state(a_net)
+    for bad in (1, 3):
+        with pytest.raises((TypeError, ValueError), match=rf"what schedule\({bad}\) returned|lr ="):
+            a_net.fit(x, t, epochs=1, batch_size=10, progress=False,
+                      schedule=lambda step, bad=bad: factor if step == bad else 1)  # fmt: skip
+        assert state(a_net) == before
+
+
+@pytest.mark.parametrize("factor", [np.float32(0.5), np.array(0.5), np.array(1), np.int64(1)])
+def test_a_factor_may_be_any_number_of_numpys(factor):
+    assert net().fit(*data(), epochs=1, schedule=lambda step: factor, progress=False).lr == [float(factor) * 0.001]
+
+
+def test_a_schedule_that_raises_leaves_the_net_after_the_epoch_before():
+    (x, t), mine, twin = data(), net(), net()
+
+    def schedule(step):
+        if step == 7:
+            raise LookupError("mine")
+        return 1.0
+
+    with pytest.raises(LookupError, match="mine"):
+        mine.fit(x, t, epochs=3, batch_size=10, schedule=schedule, progress=False)
+    twin.fit(x, t, epochs=2, batch_size=10, progress=False)
+    assert state(mine) == state(twin)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schedule": lambda: 1}, r"schedule is called as schedule\(step\), but <lambda> takes \(\)"),
+        ({"schedule": lambda a, b: 1}, r"schedule is called as schedule\(step\), but <lambda> takes \(a, b\)"),
+        ({"schedule": lambda *, step: 1}, r"schedule is called as schedule\(step\)"),
+        ({"callbacks": [lambda event: None]}, r"a callback is called as callback\(net, event\), but <lambda> takes"),
+        ({"callbacks": [print, lambda a, b, c: None]}, r"a callback is called as callback\(net, event\)"),
+        ({"callbacks": [bd.EarlyStopping]}, r"a callback is the class EarlyStopping: write EarlyStopping\(...\)"),
+    ],
+)
+def test_what_is_called_another_way_is_refused_before_the_first_step(options, message):
+    a_net, (x, t) = net(), data()
+    before = state(a_net)
+    with pytest.raises(TypeError, match=message):
+        a_net.fit(x, t, epochs=1, progress=False, **options)
+    assert state(a_net) == before
+
+
+def test_what_does_not_tell_its_signature_is_called():
+    class Silent:
+        __signature__ = "none"
+
+        def __call__(self, *arguments):
+            calls.append(arguments)
+            return 1.0
+
+    calls = []
+    net().fit(*data(), epochs=1, schedule=Silent(), callbacks=[Silent(), max_of_none], progress=False)
+    assert len(calls) == 2
+
+
+def max_of_none(*anything, **more):
+    """Takes what comes."""
 
 
 @pytest.mark.parametrize("schedule", [0.5, "cosine", StepDecay])
@@ -206,11 +265,74 @@ def test_early_stopping_restores_the_best_when_the_epochs_run_out():
     assert stopping.best_epoch == 1
 
 
+def test_early_stopping_knows_a_first_loss_that_is_no_number():
+    """NaN is not lower than anything, nor is anything lower than NaN: it counts as the highest."""
+    stopping, event = bd.EarlyStopping(patience=2), bd.fit.Event(1, 9, bd.History())
+    for event.epoch, loss in enumerate([np.nan, np.inf, 3.0, np.nan, 2.0], 1):
+        event.history.val_loss.append(loss)
+        stopping(net(), event)
+        assert not event.stop
+    assert (stopping.best, stopping.best_epoch) == (2.0, 5)
+
+
 def test_any_callback_may_stop_the_training():
     def stop(a_net, event):
         event.stop = event.epoch == 2
 
     assert net().fit(*data(), epochs=9, callbacks=[stop], progress=False).epoch == [1, 2]
+
+
+def nan_rate(a_net, x, t):
+    a_net.optimizer.lr = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda a_net, x, t: t.fill(99), ValueError, "label 99 of sample 0 is not a class: expected 0 to 2"),
+        (lambda a_net, x, t: t.fill(-(2**63)), ValueError, "label -9223372036854775808 of sample 0 is not a class"),
+        (lambda a_net, x, t: x.resize((1, 1), refcheck=False), ValueError, r"x has shape \(1, 1\).*expected 4"),
+        (lambda a_net, x, t: x.resize((5, 4), refcheck=False), ValueError, "x has 5 samples, but t has 30|row"),
+        (lambda a_net, x, t: t.resize(3, refcheck=False), ValueError, "x has 30 samples, but t has 3|row"),
+        (lambda a_net, x, t: x.fill(np.inf), FloatingPointError, "x is no longer finite: it was changed"),
+        (lambda a_net, x, t: a_net.params.__setitem__("W1", x), ValueError, r"W1 has shape \(4, 8\), got .*\(30, 4\)"),
+        (nan_rate, ValueError, "lr = nan is out of range"),
+        (lambda a_net, x, t: a_net.fit(x, t[:-1], epochs=1), ValueError, "x has 30 samples, but t has 29"),
+        (lambda a_net, x, t: a_net.save(os.curdir), IsADirectoryError, "over a directory"),
+        (lambda a_net, x, t: nan_rate(a_net, x, t) or a_net.save("never"), ValueError, "Adam: lr = nan is"),
+        (lambda a_net, x, t: endless(a_net, x, t), RecursionError, "depth"),
+    ],
+)  # fmt: skip
+def test_what_a_callback_does_wrong_is_said_and_leaves_a_whole_step(change, error, message):
+    """Data that were checked when fit began are used by later epochs: they are looked at again there."""
+    x, t = data()
+    mine, twin = net(), net()
+    twin.fit(x, t, epochs=1, batch_size=10, progress=False)
+    x, t = np.array(x), np.array(t)  # memory of their own
+    with pytest.raises(error, match=message):
+        mine.fit(x, t, epochs=2, batch_size=10, progress=False, callbacks=[lambda n, e: change(n, x, t)])
+    for name, array in mine.params.items():
+        np.testing.assert_array_equal(array, twin.params[name])
+    mine.optimizer.lr = 0.001
+    mine.train_step(*data())
+
+
+def endless(a_net, x, t):
+    a_net.fit(x, t, epochs=0, progress=False)
+    endless(a_net, x, t)
+
+
+def test_a_callback_may_fit_the_net_that_is_trained():
+    (x, t), mine, twin = data(), net(), net()
+    once = []
+
+    def more(a_net, event):
+        if not once:
+            once.append(a_net.fit(x, t, epochs=2, batch_size=10, progress=False))
+
+    mine.fit(x, t, epochs=2, batch_size=10, callbacks=[more], progress=False)
+    twin.fit(x, t, epochs=4, batch_size=10, progress=False)
+    assert state(mine) == state(twin)
 
 
 # ---- Data ----
@@ -312,6 +434,29 @@ def test_the_message_names_step_layer_and_learning_rate():
     assert "a learning rate of 5e+17 (SGD(lr=1e+18))" in message
     assert f"those after {a_net._core.updates} updates" in message
     assert all(np.isfinite(array).all() for array in a_net.params.values())
+
+
+def test_the_message_names_weight_decay():
+    (x, t), a_net = data(), net(dtype="float32")
+    with pytest.raises(FloatingPointError, match=r"rate of 0.001 and a weight decay of 1e\+38 .*smaller ones"):
+        a_net.fit(x, t, epochs=1, weight_decay=1e38, progress=False)
+
+
+def test_the_message_does_not_blame_the_rate_for_what_a_callback_did():
+    def spoil_x(a_net, event):
+        x[3, 1] = np.nan
+
+    def spoil_parameters(a_net, event):
+        a_net.params["b1"][0] = np.inf
+
+    (x, t), a_net = data(), net(dtype="float64")
+    with pytest.raises(FloatingPointError, match=r"epoch 2, batch .*x is no longer finite: it was changed") as caught:
+        a_net.fit(x, t, epochs=3, batch_size=10, callbacks=[spoil_x], progress=False)
+    assert "rate" not in str(caught.value)
+    (x, t), a_net = data(), net()
+    with pytest.raises(FloatingPointError, match=r"epoch 2, batch 1 .*b1 holds NaN or infinity already") as caught:
+        a_net.fit(x, t, epochs=3, batch_size=10, callbacks=[spoil_parameters], progress=False)
+    assert "rate" not in str(caught.value)
 
 
 def test_the_first_layer_that_is_not_finite_is_named():
@@ -439,7 +584,7 @@ def test_the_bar_in_a_notebook_needs_no_widgets(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals to itself")
 @pytest.mark.parametrize("moment", range(10 * int(os.environ.get("BADAK_SOAK", "1"))))
-def test_an_interrupted_fit_goes_on_bit_for_bit(moment):
+def test_an_interrupted_fit_goes_on_bit_for_bit(moment):  # F44
     """With all that keeps a state: Adam, a schedule, dropout, batch normalization, a Python layer, shuffling."""
     x, t = data(200)
     python = moment % 2
@@ -483,9 +628,9 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(moment):
     gc.collect()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     timer = threading.Timer(random.Random(moment).uniform(0.05, 0.25), interrupt)
-    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
+            timer.start()
             mine.fit(x, t, epochs=10**6, batch_size=10, schedule=CosineDecay(1000, final=0.1), progress=False)
         took = time.perf_counter() - sent[0]
     finally:

@@ -1,5 +1,6 @@
 """Ctrl-C: every long call stops soon, after a whole step, and the net goes on as if nothing had happened."""
 
+import ctypes
 import os
 import random
 import signal
@@ -88,7 +89,7 @@ def large():
 
 
 @pytest.mark.parametrize("method", ["gradient", "train_step"])
-def test_a_long_step_ends_between_its_layers(large, method):
+def test_a_long_step_ends_between_its_layers(large, method):  # F45
     """What it had computed is thrown away: parameters, optimiser and generator are as before."""
     net, x, t = large
     net.train_step(x[:10], t[:10], net.optimizer or bd.SGD(1e-3))
@@ -105,7 +106,7 @@ def test_a_long_step_ends_between_its_layers(large, method):
 
 
 @pytest.mark.parametrize("moment", range(10))
-def test_fit_stops_soon_after_a_whole_step(moment):
+def test_fit_stops_soon_after_a_whole_step(moment):  # F44
     net, twin = small_net(), small_net()
     x, t = data(1000)
     with Interrupt(random.Random(moment).uniform(0.01, 0.3)) as interrupt:
@@ -152,7 +153,7 @@ def test_fit_stops_soon_wherever_it_is(moment, capsys):
     assert len(net.fit(x, t, epochs=3, progress=False).epoch) == 3
 
 
-def test_ctrl_c_in_a_callback_passes():
+def test_ctrl_c_in_a_callback_passes():  # F46
     net = small_net()
     x, t = data(100)
 
@@ -164,7 +165,7 @@ def test_ctrl_c_in_a_callback_passes():
     assert net.predict(x).shape == (100, 3)
 
 
-def test_another_signal_raises_what_its_handler_raises():
+def test_another_signal_raises_what_its_handler_raises():  # F47
     net = small_net()
     x, t = data(1000)
     with Interrupt(0.1, signal.SIGUSR1, TimeoutError) as interrupt:
@@ -285,7 +286,56 @@ def test_a_script_ends_as_python_scripts_do():
     assert errors.rstrip().endswith(b"KeyboardInterrupt")
 
 
-def test_ctrl_c_reaches_the_main_thread_while_another_one_trains():
+def test_an_exception_sent_into_a_training_thread():  # F49
+    """What tools do to stop a thread: it is seen between two slices of steps."""
+    net = small_net()
+    x, t = data(1000)
+    ended = []
+
+    def train():
+        try:
+            net.fit(x, t, epochs=10**9, progress=False)
+        except TimeoutError:
+            ended.append(time.perf_counter())
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    time.sleep(0.2)
+    began = time.perf_counter()
+    set_error = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    assert set_error(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeoutError)) == 1
+    thread.join(20)
+    assert ended[0] - began < SOON
+    assert net.optimizer.iter == net._core.updates > 0
+    net.train_step(x, t)
+
+
+def test_a_second_ctrl_c_while_the_first_is_handled():  # F47
+    net = small_net()
+    x, t = data(1000)
+
+    def fit(net, x, t):
+        try:
+            net.fit(x, t, epochs=10**9, progress=False)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            timer.start()
+            fit(net, x, t)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, handler)
+    assert isinstance(caught.value.__context__, KeyboardInterrupt)
+    assert net.optimizer.iter == net._core.updates > 0
+    net.train_step(x, t)
+
+
+def test_ctrl_c_reaches_the_main_thread_while_another_one_trains():  # F48
     net = small_net()
     x, t = data(1000)
     stop = threading.Event()

@@ -93,7 +93,7 @@ def results(isa):
 def test_this_processor_runs_generic_and_uses_the_best():
     assert NAMES[0] == "generic"
     assert _core.isa() == (os.environ.get("BADAK_ISA") or NAMES[-1])
-    assert bd.cpu_info() == {"isa": _core.isa(), "available": NAMES}
+    assert bd.cpu_info() == {"isa": _core.isa(), "available": NAMES, "threads": bd.get_num_threads()}
 
 
 @pytest.mark.parametrize("isa", NAMES)

@@ -233,7 +233,7 @@ def test_numerical_gradient_agrees_with_gradient(make):
     assert_close_arrays(net.gradient(x, t), net.numerical_gradient(x, t), rtol=1e-6, atol=1e-8)
 
 
-def test_numerical_gradient_of_a_float32_net_is_computed_in_float64():
+def test_numerical_gradient_of_a_float32_net_is_computed_in_float64():  # B118
     net = mlp()
     x, t = data_for(net, 7)
     found = net.numerical_gradient(x, t)
@@ -1207,7 +1207,7 @@ def test_a_callback_may_look_at_the_net_and_change_it():
     assert not net.params["b1"].any()
 
 
-def test_callbacks_are_those_given_at_the_start():
+def test_callbacks_are_those_given_at_the_start():  # B132
     net = mlp()
     x, t = data_for(net, 30)
     calls = []
@@ -1355,6 +1355,7 @@ def test_html_is_the_same_table():
     for cell in ("<td>Affine</td>", "<td>W1(4, 6) b1(6,)</td>", "<td>30</td>", "<th>multiply-adds</th>"):
         assert cell in html
     assert f"{net.size:,} parameters" in html
+    assert "<td>&emsp;Relu</td>" in html  # its depth, which spaces would not show
 
 
 def test_a_net_tells_what_it_was_made_from():

@@ -115,6 +115,22 @@ def test_it_runs(path, tmp_path, monkeypatch, fonts_found):
     assert min(seconds, seconds_of_processor) < MOST_SECONDS  # whatever else the machine is doing
 
 
+@pytest.mark.parametrize("language", build.COLUMNS)
+def test_the_index_has_every_chapter_with_its_sections(language):
+    folder = FOLDER / language
+    text = (folder / "index.md").read_text(encoding="utf-8")
+    chapters = {path.stem for path in folder.glob("ch*.md")}
+    assert {name for _, name, _ in build.TABLE.findall(text)} == chapters
+    assert set(re.findall(r"\]\((ch\d\d)\.ipynb\)", text)) == chapters
+    assert build.with_tables(text, folder) == text, f"run: python build.py {language}/index.md"
+
+
+def test_contents_are_sections_with_their_code_cells():
+    code = "```python\n1\n```\n"
+    text = f"# 4. Title\n\n{code}\n## 4.1 One\n\n### 4.1.1 Two\n\n{code * 3}\n## Ours\n\n{code}\n## Exercises\n{code}"
+    assert build.contents(text) == [("4.1", "One", []), ("4.1.1", "Two", [2, 4]), ("", "Ours", [5])]
+
+
 def test_a_cell_that_fails_fails(tmp_path):
     """The test of the test: an assertion that does not hold is an error."""
     notebook = build.notebook_from("# Title\n\n```python\nassert 1 == 2\n```\n")

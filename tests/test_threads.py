@@ -1,5 +1,6 @@
 """Threads, forks and the end of the interpreter: the same bits as alone, or a clear error; never a crash."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -255,7 +256,7 @@ def test_a_callback_that_changes_the_optimiser_gets_a_clear_error():
     net.train_step(x, t)
 
 
-def test_a_callback_may_let_go_of_the_net():
+def test_a_callback_may_let_go_of_the_net():  # B128
     holder = [mlp()]
     x, t = data(100)
     history = holder[0].fit(x, t, epochs=3, callbacks=[lambda net, event: holder.clear()], progress=False)
@@ -290,8 +291,26 @@ def exit_code_of_child(function):
     return "hangs"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", multiprocessing.get_all_start_methods())
+def test_a_pool_of_processes_trains_copies(way):  # F54
+    """Nets travel by pickle; what comes back is what would have been computed here, to the bit."""
+    net = mlp()
+    x, t = data(500)
+    net.fit(x, t, epochs=1, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks where threads run
+        with multiprocessing.get_context(way).Pool(2) as pool:
+            results = [pool.apply_async(net.fit, (x, t), {"epochs": 2, "progress": False}) for _ in range(4)]
+            predicted = pool.map(net.predict, np.split(x, 4))
+            losses = [result.get(60).step_loss for result in results]
+    np.testing.assert_array_equal(np.concatenate(predicted), net.predict(x))
+    expected = net.fit(x, t, epochs=2, progress=False).step_loss
+    assert losses == [expected] * 4
+
+
 @needs_fork
-def test_a_child_goes_on_with_the_nets_of_its_parent():
+def test_a_child_goes_on_with_the_nets_of_its_parent():  # F52
     net, twin = mlp(), mlp()
     x, t = data(500)
     for one in (net, twin):
@@ -308,7 +327,7 @@ def test_a_child_goes_on_with_the_nets_of_its_parent():
 
 
 @needs_fork
-def test_a_child_of_a_process_that_trains_in_threads_can_train():
+def test_a_child_of_a_process_that_trains_in_threads_can_train():  # F53
     x, t = data(500)
     stop = threading.Event()
 
@@ -349,7 +368,7 @@ def run(code, *options, timeout=30):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="modules can refuse subinterpreters since Python 3.12")
-def test_subinterpreters_are_refused():
+def test_subinterpreters_are_refused():  # F55
     result = run("""
         import os, sys, textwrap
         try:
@@ -385,7 +404,7 @@ def test_subinterpreters_are_refused():
         "layer.forward(x)",
     ],
 )
-def test_a_daemon_thread_at_work_does_not_hold_up_the_end(work):
+def test_a_daemon_thread_at_work_does_not_hold_up_the_end(work):  # F50
     began = time.monotonic()
     result = run(f"""
         import threading, time
@@ -409,7 +428,7 @@ def test_a_daemon_thread_at_work_does_not_hold_up_the_end(work):
     assert time.monotonic() - began < 5 + 5  # the start of Python and its imports, on a loaded machine
 
 
-def test_nets_at_the_end_of_the_interpreter():
+def test_nets_at_the_end_of_the_interpreter():  # B131 F51
     result = run(
         """
         import atexit
@@ -435,7 +454,7 @@ def test_nets_at_the_end_of_the_interpreter():
     assert result.stderr == ""
 
 
-def test_the_module_can_be_imported_again():
+def test_the_module_can_be_imported_again():  # F56
     result = run("""
         import sys, gc
         import numpy as np

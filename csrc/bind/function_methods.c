@@ -457,6 +457,26 @@ static PyObject *isa_names(PyObject *module, PyObject *unused)
     return list;
 }
 
+static PyObject *set_num_threads(PyObject *module, PyObject *number)
+{
+    int64_t count;
+
+    (void)module;
+    if (parse_int(number, "n", &count))
+        return NULL;
+    if (count < 1)
+        return PyErr_Format(PyExc_ValueError, "n = %lld: there must be at least 1 thread", (long long)count);
+    bd_set_threads(count < BD_MOST_THREADS ? (int)count : BD_MOST_THREADS);
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_num_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(bd_threads());
+}
+
 PyMethodDef function_methods[] = {
     {"apply", apply, METH_VARARGS, "apply(name, x, /)\n--\n\nsigmoid, tanh, relu, exp or log of every element."},
     {"real_array", real_array, METH_VARARGS,
@@ -487,5 +507,8 @@ PyMethodDef function_methods[] = {
     {"optimizer_kinds", describe_optimizers, METH_NOARGS, "optimizer_kinds()\n--\n\nThe optimisers, likewise."},
     {"isa", isa, METH_NOARGS, "isa()\n--\n\nThe instruction set whose kernels are in use."},
     {"isa_names", isa_names, METH_NOARGS, "isa_names()\n--\n\nThose that this processor can run, best last."},
+    {"set_num_threads", set_num_threads, METH_O,
+     "set_num_threads(n, /)\n--\n\nHow many threads a call may use, at least 1."},
+    {"get_num_threads", get_num_threads, METH_NOARGS, "get_num_threads()\n--\n\nHow many threads a call may use."},
     {NULL, NULL, 0, NULL},
 };

@@ -51,6 +51,19 @@ static bool moved_away(PyArrayObject *x, const void *data, npy_intp size)
            (PyArray_TYPE(x) != NPY_FLOAT && PyArray_TYPE(x) != NPY_DOUBLE);
 }
 
+static bool refuse_step(PyObject *h, double element)
+{
+    PyObject *value = PyFloat_FromDouble(element);
+
+    if (value)
+        PyErr_Format(PyExc_ValueError,
+                     "h = %R is lost beside an element of x that is %R: float32 has no number so near. Take a larger "
+                     "step, or x.astype(float)",
+                     h, value);
+    Py_XDECREF(value);
+    return true;
+}
+
 /* (f(x + h) - f(x - h)) / 2h for every element, x changed in place and restored to the bit, also when f raises. */
 PyObject *numerical_gradient(PyObject *module, PyObject *args)
 {
@@ -93,7 +106,8 @@ PyObject *numerical_gradient(PyObject *module, PyObject *args)
             set_element(it->dataptr, dtype, before - h);
             if (dtype == BD_F32)
                 moved -= get_element(it->dataptr, dtype);
-            failed = call_scalar(f, object, &left) || moved_away(x, data, it->size);
+            failed = moved == 0 ? refuse_step(h_object, before)
+                                : call_scalar(f, object, &left) || moved_away(x, data, it->size);
         }
         if (moved_away(x, data, it->size)) {
             if (!PyErr_Occurred())

@@ -222,10 +222,43 @@ static PyArrayObject *flat_array(bd_size count, int type_num)
     return (PyArrayObject *)PyArray_SimpleNew(1, &dim, type_num);
 }
 
-static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, const bd_io *io, const bd_form *form)
+/* The scratch space of a call in so many parts. */
+typedef struct {
+    void *work, *common;
+    size_t work_bytes;
+    int parts;
+} scratch;
+
+static int make_scratch(scratch *s, const bd_form *form, const bd_shape *x, bd_dtype dtype, int times)
 {
+    enum { LINE = 64 };
+    const size_t size = bd_dtype_size(dtype);
+
+    s->parts = bd_parts_for(times * bd_layer_operations(form, x->dim[0], x), BD_TO_WAKE);
+    s->work_bytes = ((size_t)form->work * size + LINE - 1) / LINE * LINE;
+    s->work = form->work ? bd_alloc(s->work_bytes * (size_t)s->parts) : NULL;
+    s->common = form->common ? bd_alloc((size_t)form->common * size) : NULL;
+    if ((!form->work || s->work) && (!form->common || s->common))
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+static void free_scratch(scratch *s)
+{
+    bd_free(s->work);
+    bd_free(s->common);
+}
+
+static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, bd_io *io, const bd_form *form,
+                const scratch *s)
+{
+    io->work = s->work;
+    io->common = s->common;
     if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
-        Py_BEGIN_ALLOW_THREADS f(layer, io);
+        Py_BEGIN_ALLOW_THREADS const bd_team team = bd_team_begin(s->parts);
+        bd_team_run_layer(team, s->parts, f, layer, io, s->work_bytes);
+        bd_team_end(team);
         Py_END_ALLOW_THREADS
     } else {
         f(layer, io);
@@ -251,6 +284,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     SavedObject *saved = NULL;
     PyObject *result = NULL;
     bd_detail detail = {0};
+    scratch room = {0};
     bd_io io = {0};
 
     if (count != 6 || (names && PyTuple_GET_SIZE(names)))
@@ -297,14 +331,9 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     out = new_array(&saved->form.out, saved->dtype);
     saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
     saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
-    void *work = saved->form.work ? bd_alloc((size_t)saved->form.work * bd_dtype_size(saved->dtype)) : NULL;
     if (!out || (saved->form.keep && !saved->keep) || (saved->form.keep_index && !saved->keep_index) ||
-        (saved->form.work && !work)) {
-        if (!PyErr_Occurred())
-            PyErr_NoMemory();
-        bd_free(work);
+        make_scratch(&room, &saved->form, saved->shape, saved->dtype, 1))
         goto done;
-    }
     for (int i = 0; i < param_count; i++)
         param_data[i] = PyArray_DATA(param[i]);
     io.shape = saved->shape;
@@ -313,14 +342,12 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.param = param_data;
     io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
     io.keep_index = saved->keep_index ? PyArray_DATA(saved->keep_index) : NULL;
-    io.work = work;
     io.buffer = buffer_data;
     io.draws = draws ? PyArray_DATA(draws) : NULL;
     io.target = &saved->target.target;
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
-    run(kind->forward[saved->dtype], layer, &io, &saved->form);
-    bd_free(work);
+    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room);
 
     /* the caller owns `out` and may change it: what backward reads is a copy */
     if (kind->flags & BD_KEEP_OUTPUT && !(saved->out = (PyArrayObject *)PyArray_NewCopy(out, NPY_CORDER)))
@@ -329,6 +356,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     if (given)
         result = Py_BuildValue("NO", given, saved);
 done:
+    free_scratch(&room);
     drop_arrays(param, BD_MAX_PARAM);
     Py_XDECREF(draws);
     Py_XDECREF(out);
@@ -394,8 +422,9 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     const int param_count = bd_array_count(kind->param, BD_MAX_PARAM);
     PyArrayObject *param[BD_MAX_PARAM] = {0}, *dparam[BD_MAX_PARAM] = {0}, *dx[BD_MAX_INPUT] = {0}, *dout = NULL;
     const void *param_data[BD_MAX_PARAM] = {0};
-    void *dparam_data[BD_MAX_PARAM] = {0}, *work = NULL;
+    void *dparam_data[BD_MAX_PARAM] = {0};
     PyObject *result = NULL;
+    scratch room = {0};
     bd_io io = {0};
 
     if (count != 3 || (names && PyTuple_GET_SIZE(names)))
@@ -425,10 +454,8 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
         param_data[i] = PyArray_DATA(param[i]);
         dparam_data[i] = PyArray_DATA(dparam[i]);
     }
-    if (saved->form.work && !(work = bd_alloc((size_t)saved->form.work * bd_dtype_size(saved->dtype)))) {
-        PyErr_NoMemory();
+    if (make_scratch(&room, &saved->form, saved->shape, saved->dtype, 2)) /* two products where forward has one */
         goto done;
-    }
     io.shape = saved->shape;
     io.out_shape = &saved->form.out;
     io.out = saved->out ? PyArray_DATA(saved->out) : NULL;
@@ -436,12 +463,11 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.dparam = dparam_data;
     io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
     io.keep_index = saved->keep_index ? PyArray_DATA(saved->keep_index) : NULL;
-    io.work = work;
     io.target = &saved->target.target;
     io.dout = PyArray_DATA(dout);
     io.kernels = bd_kernels(saved->dtype);
     io.training = saved->training;
-    run(kind->backward[saved->dtype], layer, &io, &saved->form);
+    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room);
 
     PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);
     if (dxs && dparams)
@@ -449,7 +475,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     Py_XDECREF(dxs);
     Py_XDECREF(dparams);
 done:
-    bd_free(work);
+    free_scratch(&room);
     drop_arrays(param, BD_MAX_PARAM);
     drop_arrays(dparam, BD_MAX_PARAM);
     drop_arrays(dx, BD_MAX_INPUT);

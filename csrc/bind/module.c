@@ -37,6 +37,24 @@ static int choose_kernels(void)
     return -1;
 }
 
+/* BADAK_NUM_THREADS says how many threads a call may use; otherwise what suits this process is found out when it is
+ * first asked for. */
+static int choose_threads(void)
+{
+    const char *wanted = getenv("BADAK_NUM_THREADS");
+    char *end;
+
+    if (!wanted || !*wanted)
+        return 0;
+    const long count = strtol(wanted, &end, 10);
+    if (*end || count < 1) {
+        PyErr_Format(PyExc_ImportError, "BADAK_NUM_THREADS=%s: it must be a number of threads, at least 1", wanted);
+        return -1;
+    }
+    bd_set_threads(count < BD_MOST_THREADS ? (int)count : BD_MOST_THREADS);
+    return 0;
+}
+
 static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **type)
 {
     *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
@@ -47,7 +65,7 @@ static int core_exec(PyObject *module)
 {
     module_state *state = state_of(module);
 
-    if (PyArray_ImportNumPyAPI() < 0 || choose_kernels())
+    if (PyArray_ImportNumPyAPI() < 0 || choose_kernels() || choose_threads())
         return -1;
     if (add_type(module, &layer_type_spec, NULL, &state->layer_type) ||
         add_type(module, &python_layer_type_spec, state->layer_type, &state->python_layer_type) ||

@@ -438,10 +438,11 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
     failed = false;
     for (bd_size i = 0; i < n && !failed;) {
-        Py_BEGIN_ALLOW_THREADS for (const double start = seconds();
-                                    i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk) status =
-            bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i), n - i < chunk ? n - i : chunk, false,
-                           true);
+        Py_BEGIN_ALLOW_THREADS bd_net_take_threads(self->net, chunk);
+        for (const double start = seconds(); i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk)
+            status = bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i),
+                                    n - i < chunk ? n - i : chunk, false, true);
+        bd_net_give_threads(self->net);
         Py_END_ALLOW_THREADS failed = status || PyErr_CheckSignals();
     }
     if (status)
@@ -476,9 +477,8 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
     if (reserve(self, chunk))
         goto done;
     for (bd_size i = 0; i < n && !status;) {
-        Py_BEGIN_ALLOW_THREADS for (const double start = seconds();
-                                    i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk)
-        {
+        Py_BEGIN_ALLOW_THREADS bd_net_take_threads(self->net, chunk);
+        for (const double start = seconds(); i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk) {
             const bd_target part = target_from(&t, i, bd_net_dtype(self->net));
             const bd_size count = n - i < chunk ? n - i : chunk;
             double loss = 0;
@@ -487,6 +487,7 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
             total += loss * (double)count;
             hits += hit;
         }
+        bd_net_give_threads(self->net);
         Py_END_ALLOW_THREADS if (!status && PyErr_CheckSignals()) goto done;
     }
     result = status ? raise_status(status, &detail, NULL) : Py_BuildValue("dL", total / (double)n, (long long)hits);
@@ -670,7 +671,9 @@ static PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t c
     if (!x || reserve(self, n))
         goto done;
     PyThreadState *released = release_gil(self);
+    bd_net_take_threads(self->net, n);
     status = step(self, &loss, &hits, PyArray_DATA(x), &t.target, NULL, n, n, &optimizer, &detail);
+    bd_net_give_threads(self->net);
     take_gil(released);
     result = status ? raise_step(self, status, &detail) : Py_BuildValue("dL", loss, (long long)hits);
 done:
@@ -727,6 +730,7 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
     optimizer.weight_decay = weight_decay;
     bd_size at = start;
     PyThreadState *released = release_gil(self);
+    bd_net_take_threads(self->net, batch < total ? batch : total);
     const double began = seconds();
     while (at < total) {
         const bd_size count = total - at < batch ? total - at : batch;
@@ -741,6 +745,7 @@ static PyObject *net_fit_slice(PyObject *object, PyObject *args)
         if (seconds() - began >= limit)
             break;
     }
+    bd_net_give_threads(self->net);
     take_gil(released);
     result = status ? raise_step(self, status, &detail) : Py_BuildValue("LL", (long long)at, hits);
 done:

@@ -1,7 +1,7 @@
 /* badak.h: the C core, as its users see it. READ FIRST.
  *
  * What it is      Layers, losses, optimisers and a net that runs them, in plain C: no Python, no globals but the
- *                 kernel table, no allocation in a training step.
+ *                 kernel table and the pool of threads, no allocation in a training step.
  * Float types     Every layer exists for float, double and long double, from one body (each_real.h). A bd_dtype
  *                 says which; buffers are void * and hold that type.
  * Shapes          dim[0] is always the number of samples n. Images are n c h w. Rows are C-contiguous.
@@ -159,6 +159,7 @@ typedef enum {
     BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
     BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
     BD_PER_CHANNEL = 1 << 12,  /* a channel of out (a feature, where x is no image) needs that of x alone */
+    BD_SHARES = 1 << 13, /* may be called in several threads at once, one for each io->part, and shares the work */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -177,7 +178,8 @@ typedef struct {
     bd_size fan_in;     /* inputs per unit, for init */
     bd_size keep;       /* reals to keep from forward to backward, besides x and out */
     bd_size keep_index; /* the same, integers */
-    bd_size work;       /* reals of scratch in one call */
+    bd_size work;       /* reals of scratch in one call, for each part */
+    bd_size common;     /* reals of scratch that all parts share */
     bd_size draws;      /* random numbers that forward takes in training */
     bd_size macs;       /* multiply-adds of forward, for summaries */
 } bd_form;
@@ -199,7 +201,7 @@ typedef struct {
     void *const *buffer;
     void *keep;
     int64_t *keep_index;
-    void *work;
+    void *work, *common;
     const bd_target *target;
     const void *dout;       /* of out; for a loss one number */
     void *dx[BD_MAX_INPUT]; /* NULL: not wanted */
@@ -211,6 +213,7 @@ typedef struct {
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
+    int part, parts;       /* only with BD_SHARES: which of how many. 0 of 0 is all. Results must not depend on it */
 } bd_io;
 
 /* Which of its branches (the sides of a ReLU, the winners of a pool) a function took, compared with another time. */
@@ -268,6 +271,42 @@ bd_status bd_layer_form(const bd_layer *layer, const bd_shape *x, bd_form *form,
 /* Is the target right for n samples of this loss's scores (n, width)? */
 bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size n, bd_size width, bd_dtype dtype,
                           bd_detail *detail);
+
+/* ---------------------------------------------------------------- threads (pool.c, processors.c) */
+
+enum { BD_MOST_THREADS = 256 };
+
+/* How many threads a call may use, at least 1. At first it is what suits this process. */
+void bd_set_threads(int count);
+int bd_threads(void);
+int bd_processors(void); /* that this process may run on */
+/* Not more threads than processors, their cores, what control groups and OMP_NUM_THREADS allow. `root` is "", or where
+ * else /sys and /proc are. */
+int bd_suitable_threads(const char *root);
+
+/* The right to use the pool of threads; all 0 is none, and does no harm. */
+typedef struct {
+    uint64_t ticket;
+} bd_team;
+
+/* Takes the pool, for work in so many parts; none if it is not worth it, or taken. Starts threads the first time. */
+bd_team bd_team_begin(int parts);
+void bd_team_end(bd_team team);
+/* Calls `work` in as many threads, this one among them, for part 0, 1 ... of `parts`: so many as asked for, or fewer.
+ * Returns when all are done. A team that is none works alone: part 0 of 1. */
+void bd_team_run(bd_team team, int parts, void (*work)(void *context, int part, int parts), void *context);
+/* The same for forward or backward of a layer, if its kind shares; io->work has `work_bytes` for each part. */
+void bd_team_run_layer(bd_team team, int parts, void (*run)(const bd_layer *, const bd_io *), const bd_layer *layer,
+                       const bd_io *io, size_t work_bytes);
+/* Within such a call: waits until all parts have come here. */
+void bd_meet(const bd_io *io);
+/* How many parts are worth it for so much arithmetic: what each must have to be worth waking a thread for it, which
+ * takes some microseconds, or sharing it with one that is awake. */
+#define BD_TO_WAKE 1e6
+#define BD_TO_SHARE 5e4
+int bd_parts_for(double operations, double each);
+/* A rough count of them for a layer's forward; backward takes twice as many. */
+double bd_layer_operations(const bd_form *form, bd_size n, const bd_shape *x);
 
 /* ---------------------------------------------------------------- optimisers (optimizer.c) */
 
@@ -386,6 +425,10 @@ void bd_net_bind(bd_net *net, const bd_optimizer_kind *kind);
 const bd_optimizer_kind *bd_net_optimizer(const bd_net *net); /* the bound one, or NULL */
 int64_t bd_net_updates(const bd_net *net);
 void bd_net_set_updates(bd_net *net, int64_t updates);
+/* Keeps the pool of threads, if it is worth it for runs of n samples and to be had, until it is given back: for many
+ * runs one after the other. Without this each run takes it for itself. */
+void bd_net_take_threads(bd_net *net, bd_size n);
+void bd_net_give_threads(bd_net *net);
 /* Is asked between the steps of every run; false ends the run with BD_STOPPED. NULL: nobody is asked. */
 void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context);
 

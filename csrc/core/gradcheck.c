@@ -18,7 +18,7 @@
 
 #include "badak.h"
 
-enum { COLUMNS = 8, FEW_BITS = 12 };
+enum { COLUMNS = 8, FEW_BITS = 12, NEAR_RUNGS = 16 };
 #define RATIO 2.0
 #define COARSEST 5e-2
 #define FINEST 1e-11
@@ -144,7 +144,10 @@ static limit limit_of(const bd_ladder *l, series which)
             bend = larger(bend - 2 * rounding, 0);
         }
         for (int k = 0; k < columns && i >= first + k + 2; k++) {
-            const double gap = (double)fmaxl(fabsl(row[k] - above[k]), fabsl(row[k] - above2[k]));
+            double gap = (double)fmaxl(fabsl(row[k] - above[k]), fabsl(row[k] - above2[k]));
+            if (gap >
+                1e-2 * (double)fabsl(row[k])) /* does not settle: then the last change says little of what is left */
+                gap *= 8;
             const double bound = gap + rounding + bend + 0x1p-52 * (double)fabsl(row[k]) * (l->exact ? 0x1p-8 : 1);
             if (bound < best.uncertainty && !denied(l, i, which, row[k], bound))
                 best = (limit){row[k], bound, bend, i};
@@ -309,6 +312,23 @@ static bool still_bent(const bd_ladder *l)
     return (double)fabsl(term(l, last, BEND)) > larger(1e-3 * size, rounding);
 }
 
+/* Not settled yet, and that is not noise: smaller steps would show more. */
+static bool worth_more(const bd_ladder *l)
+{
+    const bd_rung *last = &l->rung[l->count - 1];
+    double slope = 0;
+
+    if (l->exact || !l->moved)
+        return false;
+    const limit found = limit_of(l, CENTRAL);
+    if (isfinite(last->right.value))
+        slope = larger(slope, (double)fabsl(slope_to(l, &last->right)));
+    if (isfinite(last->left.value))
+        slope = larger(slope, (double)fabsl(slope_to(l, &last->left)));
+    const double rounding = 16 * noise_at(l, l->count - 1) / last->h;
+    return !(found.uncertainty <= 1e-6 * (double)fabsl(found.value)) && rounding < 1e-5 * slope;
+}
+
 /* The next step of the walk; beyond the finest the end, or once more from near a small coordinate. */
 static void walk_on(bd_ladder *l)
 {
@@ -324,8 +344,13 @@ static void walk_on(bd_ladder *l)
         l->finest /= 16;
         return;
     }
+    const bool small = l->coordinate != 0 && 1e-6 * l->coordinate < l->finest && !l->near;
+    if (!small && worth_more(l) && l->count < BD_RUNGS) {
+        l->finest /= RATIO;
+        return;
+    }
     l->stage = BD_DONE;
-    if (l->near || l->coordinate == 0 || 1e-6 * l->coordinate >= l->finest || l->count + 16 > BD_RUNGS)
+    if (!small || l->count + NEAR_RUNGS > BD_RUNGS)
         return;
     const limit found = limit_of(l, CENTRAL);
     if (found.uncertainty <= 1e-6 * (double)fabsl(found.value) || (!l->moved && l->all_fit))
@@ -363,14 +388,16 @@ void bd_ladder_take(bd_ladder *l, const bd_sample *right, const bd_sample *left)
     const bd_rung *above = l->count ? &l->rung[l->count - 1] : NULL;
 
     *r = (bd_rung){.h = (right->moved - left->moved) / 2,
-                   .noise = above ? above->noise : l->at.noise,
+                   .noise = above    ? above->noise
+                          : l->exact ? l->at.noise
+                                     : 0,
                    .size = above ? above->size : (double)fabsl(l->at.value),
                    .right = *right,
                    .left = *left};
     for (int side = 0; side < 2; side++) {
         const bd_sample *s = side ? left : right;
         note_values(l, s);
-        if (isfinite(s->noise))
+        if (isfinite(s->noise) && (l->exact || s->value != l->at.value)) /* what does not move rounds the same */
             r->noise = larger(r->noise, s->noise);
         if (isfinite(s->value))
             r->size = larger(r->size, (double)fabsl(s->value));
@@ -488,7 +515,8 @@ static void set_sides(bd_derivative_result *out, const limit *right, const limit
 
 static void set_exactly_0(bd_derivative_result *out, const bd_ladder *l)
 {
-    const double noise = noise_at(l, l->count - 1), rounding = 0x1p-50 * (double)fabsl(l->at.value);
+    const double noise = larger(l->at.noise, noise_at(l, l->count - 1));
+    const double rounding = 0x1p-50 * (double)fabsl(l->at.value);
 
     out->value = out->left = out->right = 0;
     const bd_rung *last = &l->rung[l->count - 1];

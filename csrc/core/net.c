@@ -10,13 +10,16 @@
  * the Relu after it (relu_out), and while it stores dx that of the Relu before it (relu_dx).
  */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../kernels/kernels.h"
 #include "badak.h"
+#include "share.h"
 
 enum { MAX_DEPTH = 64, ALIGN_ELEMENTS = 16 };
+enum { OF_A_STEP = 3 }; /* arithmetic of forward and backward, where that of forward is 1 */
 
 typedef struct {
     bd_shape shape;     /* for one sample */
@@ -51,8 +54,11 @@ struct bd_net {
     char *arena;
     bool arena_taken;
     char *activations;
-    size_t activation_bytes, work_at, draws_at, sum_at, picked_t_at;
+    size_t activation_bytes, work_at, work_bytes, common_at, draws_at, sum_at, picked_t_at;
     bd_size room;       /* samples that fit */
+    int parts;          /* of work, each with a scratch space of its own */
+    double operations;  /* of one sample, forward */
+    bd_team team;       /* the pool of threads, while a run has it */
     bool *grad_written; /* per value, in one backward */
     const bd_optimizer_kind *optimizer;
     int64_t updates;
@@ -75,6 +81,13 @@ typedef struct {
     bool training, fuse;
     bool replay; /* with the random numbers of the run before */
 } net_run;
+
+/* How many threads work at something small, once they are awake. */
+static int parts_for(const bd_net *net, double operations)
+{
+    const int parts = bd_parts_for(operations, BD_TO_SHARE);
+    return parts < net->parts ? parts : net->parts;
+}
 
 /* ---------------------------------------------------------------- making the plan */
 
@@ -173,6 +186,7 @@ static bd_status add_step(bd_net *net, const bd_layer *layer, int depth, const i
     }
     step->draws_before = net->draws;
     net->draws += step->form.draws;
+    net->operations += bd_layer_operations(&step->form, 1, shape);
     step->param_count = net->params - step->first_param;
     step->out = net->values;
     net->value[net->values++] = (net_value){.shape = step->form.out, .trains = trains};
@@ -555,11 +569,14 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
     const size_t size = bd_dtype_size(net->dtype);
     const bd_size width = bd_features(&net->value[scores_value(net)].shape);
     place_maker maker = {0};
-    bd_size work = 0, draws = 0, most = 0;
+    const bd_size room = n > net->room ? n : net->room;
+    const int parts = bd_parts_for(OF_A_STEP * net->operations * (double)room, BD_TO_WAKE);
+    bd_size work = 0, common = 0, draws = 0, most = 0;
     bd_detail detail;
 
-    if (net->activations && n <= net->room) /* for 0 samples as well: the loss has its place */
+    if (net->activations && n <= net->room && parts <= net->parts) /* for 0 samples as well: the loss has its place */
         return BD_OK;
+    n = room;
     /* first count: a failure must leave the net as it was */
     for (int attempt = 0; attempt < 2; attempt++) {
         maker = (place_maker){0};
@@ -584,6 +601,8 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
                 return BD_NO_MEMORY; /* more elements than any memory holds */
             if (form.work > work)
                 work = form.work;
+            if (form.common > common)
+                common = form.common;
             if (form.draws > draws)
                 draws = form.draws;
             const size_t keep_at = place(&maker, form.keep, size);
@@ -593,7 +612,10 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
                 step->keep_index_at = keep_index_at;
             }
         }
-        const size_t work_at = place(&maker, work, size), sum_at = place(&maker, most, size);
+        const size_t work_at = place(&maker, work, size), work_bytes = maker.used - work_at;
+        for (int i = 1; i < parts; i++)
+            (void)place(&maker, work, size);
+        const size_t common_at = place(&maker, common, size), sum_at = place(&maker, most, size);
         const size_t draws_at = place(&maker, draws, sizeof(double));
         const size_t picked_t_at = place(&maker, n, sizeof(int64_t) + (size_t)width * size);
         if (maker.failed)
@@ -606,6 +628,8 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
             net->activations = activations;
         } else {
             net->work_at = work_at;
+            net->work_bytes = work_bytes;
+            net->common_at = common_at;
             net->sum_at = sum_at;
             net->draws_at = draws_at;
             net->picked_t_at = picked_t_at;
@@ -613,7 +637,58 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
     }
     net->activation_bytes = maker.used;
     net->room = n;
+    net->parts = parts;
     return BD_OK;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+/* Takes the pool for a run of so much arithmetic. True if it did: the caller gives it back. */
+static bool take_threads(bd_net *net, double operations)
+{
+    const int parts = bd_parts_for(operations, BD_TO_WAKE);
+
+    if (net->team.ticket)
+        return false;
+    net->team = bd_team_begin(parts < net->parts ? parts : net->parts);
+    return net->team.ticket;
+}
+
+static void give_threads(bd_net *net, bool taken)
+{
+    if (taken)
+        bd_net_give_threads(net);
+}
+
+void bd_net_take_threads(bd_net *net, bd_size n)
+{
+    (void)take_threads(net, OF_A_STEP * net->operations * (double)n);
+}
+
+void bd_net_give_threads(bd_net *net)
+{
+    bd_team_end(net->team);
+    net->team.ticket = 0;
+}
+
+/* Calls work for a range of 0 .. count-1 in each part. */
+typedef struct {
+    void (*work)(void *context, bd_range range);
+    void *context;
+    bd_size count, unit;
+} range_job;
+
+static void run_range(void *context, int part, int parts)
+{
+    const range_job *job = context;
+    job->work(job->context, bd_share_of(job->count, job->unit, part, parts));
+}
+
+static void in_parts(bd_net *net, void (*work)(void *context, bd_range range), void *context, bd_size count,
+                     bd_size unit, double operations)
+{
+    bd_team_run(net->team, parts_for(net, operations * (double)count), run_range,
+                &(range_job){work, context, count, unit});
 }
 
 /* ---------------------------------------------------------------- running it */
@@ -644,6 +719,7 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .keep = net->activations + step->keep_at,
                 .keep_index = (int64_t *)(void *)(net->activations + step->keep_index_at),
                 .work = net->activations + net->work_at,
+                .common = net->activations + net->common_at,
                 .target = run->target,
                 .draws = (const double *)(const void *)(net->activations + net->draws_at),
                 .kernels = bd_kernels(net->dtype),
@@ -667,15 +743,38 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
     return io;
 }
 
+typedef struct {
+    double *draws;
+    bd_rng rng; /* where the first comes from */
+} draw_job;
+
+static void draw_range(void *context, bd_range range)
+{
+    const draw_job *job = context;
+    bd_rng rng = {job->rng.seed, job->rng.position + (uint64_t)range.from};
+
+    for (bd_size i = range.from; i < range.from + range.count; i++)
+        job->draws[i] = bd_rng_uniform(&rng);
+}
+
 /* The random numbers of a step in training. Each step has its own place in the stream, counted from where the run
  * began, so that a run of a part of the plan draws what the whole run drew. */
 static void draw(bd_net *net, const net_run *run, const net_step *step)
 {
-    double *draws = (double *)(void *)(net->activations + net->draws_at);
-    bd_rng rng = {net->rng.seed, net->run_began + (uint64_t)(step->draws_before * run->n)};
+    enum { OPERATIONS = 300 }; /* of one, roughly */
+    draw_job job = {(double *)(void *)(net->activations + net->draws_at),
+                    {net->rng.seed, net->run_began + (uint64_t)(step->draws_before * run->n)}};
 
-    for (bd_size i = 0; run->training && i < step->form.draws * run->n; i++)
-        draws[i] = bd_rng_uniform(&rng);
+    if (run->training && step->form.draws)
+        in_parts(net, draw_range, &job, step->form.draws * run->n, BD_LINE, OPERATIONS);
+}
+
+/* Forward or backward of a step. */
+static void call_step(bd_net *net, const net_step *step, void (*run)(const bd_layer *, const bd_io *), const bd_io *io,
+                      int times)
+{
+    const double operations = times * bd_layer_operations(&step->form, io->shape->dim[0], io->shape);
+    bd_team_run_layer(net->team, parts_for(net, operations), run, &step->layer, io, net->work_bytes);
 }
 
 static bool goes_on(bd_net *net)
@@ -706,22 +805,38 @@ static void run_forward(bd_net *net, const net_run *run, int first)
             io.relu_out = true;
             io.out = value_at(net, run, net->step[i + 1].out);
         }
-        step->layer.kind->forward[net->dtype](&step->layer, &io);
+        call_step(net, step, step->layer.kind->forward[net->dtype], &io, 1);
     }
     if (run->training)
         net->rng.position = net->run_began + (uint64_t)(net->draws * run->n);
 }
 
-static void add_to(const bd_net *net, void *sum, const void *more, bd_size count)
-{
-    const void *k = bd_kernels(net->dtype);
+typedef struct {
+    const bd_net *net;
+    char *sum;
+    const char *more;
+} add_job;
 
-    if (net->dtype == BD_F32)
-        ((const bd_kernels_f32 *)k)->add(sum, sum, more, count);
-    else if (net->dtype == BD_F64)
-        ((const bd_kernels_f64 *)k)->add(sum, sum, more, count);
+static void add_range(void *context, bd_range range)
+{
+    const add_job *job = context;
+    const void *k = bd_kernels(job->net->dtype);
+    const size_t at = (size_t)range.from * bd_dtype_size(job->net->dtype);
+    void *sum = job->sum + at;
+    const void *more = job->more + at;
+
+    if (job->net->dtype == BD_F32)
+        ((const bd_kernels_f32 *)k)->add(sum, sum, more, range.count);
+    else if (job->net->dtype == BD_F64)
+        ((const bd_kernels_f64 *)k)->add(sum, sum, more, range.count);
     else
-        ((const bd_kernels_ext *)k)->add(sum, sum, more, count);
+        ((const bd_kernels_ext *)k)->add(sum, sum, more, range.count);
+}
+
+static void add_to(bd_net *net, void *sum, const void *more, bd_size count)
+{
+    enum { OPERATIONS = 4 };
+    in_parts(net, add_range, &(add_job){net, sum, more}, count, BD_LINE, OPERATIONS);
 }
 
 static bool gradient_wanted(const bd_net *net, const net_run *run, int value)
@@ -760,7 +875,7 @@ static void run_backward(bd_net *net, const net_run *run)
             io.dx[j] = net->grad_written[to[j]] ? net->activations + net->sum_at : grad_at(net, run, to[j]);
         }
         io.relu_dx = run->fuse && step->relu_dx;
-        step->layer.kind->backward[net->dtype](&step->layer, &io);
+        call_step(net, step, step->layer.kind->backward[net->dtype], &io, OF_A_STEP - 1);
         for (int j = 0; j < step->layer.kind->inputs; j++) {
             if (io.dx[j] && net->grad_written[to[j]])
                 add_to(net, grad_at(net, run, to[j]), io.dx[j], bd_count(&shape[j]));
@@ -881,7 +996,10 @@ static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const n
 
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
 {
+    const bool taken = take_threads(net, net->operations * (double)n);
+
     run_forward(net, &(net_run){.x = x, .scores = scores, .n = n, .training = training, .fuse = fuse_steps}, 0);
+    give_threads(net, taken);
     return net->stopped ? BD_STOPPED : BD_OK;
 }
 
@@ -889,7 +1007,11 @@ bd_status bd_net_loss(bd_net *net, double *loss, bd_size *hits, const void *x, c
                       bool training, bd_detail *detail)
 {
     const net_run run = {.x = x, .target = t, .n = n, .training = training, .fuse = true};
-    return loss_and_hits(net, loss, hits, &run, detail);
+    const bool taken = take_threads(net, net->operations * (double)n);
+    const bd_status status = loss_and_hits(net, loss, hits, &run, detail);
+
+    give_threads(net, taken);
+    return status;
 }
 
 double bd_net_loss_from(bd_net *net, int first, const void *x, const bd_target *t, bd_size n, bool training)
@@ -914,14 +1036,33 @@ bd_status bd_net_gradient(bd_net *net, double *loss, bd_size *hits, void *dx, co
                           bd_size n, bool fuse_steps, bd_detail *detail)
 {
     const net_run run = {.x = x, .target = t, .dx = dx, .n = n, .training = true, .fuse = fuse_steps};
-    const bd_status status = loss_and_hits(net, loss, hits, &run, detail);
+    const bool taken = take_threads(net, OF_A_STEP * net->operations * (double)n);
+    bd_status status = loss_and_hits(net, loss, hits, &run, detail);
 
-    if (status)
-        return status;
-    run_backward(net, &run);
-    if (net->stopped)
+    if (!status)
+        run_backward(net, &run);
+    give_threads(net, taken);
+    if (!status && net->stopped) {
         bd_net_undo(net);
-    return net->stopped ? BD_STOPPED : BD_OK;
+        status = BD_STOPPED;
+    }
+    return status;
+}
+
+typedef struct {
+    char *picked;
+    const char *x;
+    const int64_t *rows;
+    size_t row_bytes;
+} pick_job;
+
+static void pick_range(void *context, bd_range range)
+{
+    const pick_job *job = context;
+
+    for (bd_size i = range.from; i < range.from + range.count; i++)
+        memcpy(job->picked + (size_t)i * job->row_bytes, job->x + (size_t)job->rows[i] * job->row_bytes,
+               job->row_bytes);
 }
 
 /* Copies the wanted rows next to each other, into the net's own memory. */
@@ -929,28 +1070,26 @@ static bd_status pick(bd_net *net, const void **x, bd_target *t, const int64_t *
                       bd_detail *detail)
 {
     const size_t size = bd_dtype_size(net->dtype);
-    const size_t x_row = (size_t)bd_features(&net->value[0].shape) * size, t_row = (size_t)t->width * size;
-    char *picked_x = net->activations + net->value[0].at;
-    int64_t *picked_index = (int64_t *)(void *)(net->activations + net->picked_t_at);
-    char *picked_rows = (char *)picked_index; /* a target has one or the other */
+    const bd_size features = bd_features(&net->value[0].shape);
+    pick_job of_x = {net->activations + net->value[0].at, *x, rows, (size_t)features * size};
+    pick_job of_t = {net->activations + net->picked_t_at, t->rows, rows, (size_t)t->width * size};
+    int64_t *picked_index = (int64_t *)(void *)of_t.picked; /* a target has one or the other */
 
-    for (bd_size i = 0; i < n; i++) {
+    for (bd_size i = 0; i < n; i++)
         if (rows[i] < 0 || rows[i] >= total) {
             *detail = (bd_detail){.what = "x", .got = rows[i], .expected = total - 1};
             return BD_BAD_ROW;
         }
-        const size_t row = (size_t)rows[i];
-        memcpy(picked_x + (size_t)i * x_row, (const char *)*x + row * x_row, x_row);
-        if (t->index)
-            picked_index[i] = t->index[row];
-        else if (t->rows)
-            memcpy(picked_rows + (size_t)i * t_row, (const char *)t->rows + row * t_row, t_row);
-    }
-    *x = picked_x;
-    if (t->index)
+    in_parts(net, pick_range, &of_x, n, 1, (double)features);
+    *x = of_x.picked;
+    for (bd_size i = 0; t->index && i < n; i++)
+        picked_index[i] = t->index[rows[i]];
+    if (t->index) {
         t->index = picked_index;
-    else if (t->rows)
-        t->rows = picked_rows;
+    } else if (t->rows) {
+        pick_range(&of_t, (bd_range){0, n});
+        t->rows = of_t.picked;
+    }
     return BD_OK;
 }
 
@@ -1027,7 +1166,31 @@ static double harmless(bd_dtype dtype)
     return dtype == BD_F32 ? 1e15 : 1e150;
 }
 
-bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+typedef struct {
+    const bd_net *net;
+    atomic_bool below;
+} below_job;
+
+static void look_at_range(void *context, bd_range range)
+{
+    below_job *job = context;
+    const bd_net *net = job->net;
+    const char *grads = part(net, GRADS) + (size_t)range.from * bd_dtype_size(net->dtype);
+
+    if (!bd_all_below(grads, range.count, harmless(net->dtype), net->dtype))
+        atomic_store(&job->below, false);
+}
+
+static bool gradient_is_harmless(bd_net *net)
+{
+    enum { OPERATIONS = 4 };
+    below_job job = {net, true};
+
+    in_parts(net, look_at_range, &job, net->size, BD_LINE, OPERATIONS);
+    return job.below;
+}
+
+static bd_status begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
                             const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
                             bd_detail *detail)
 {
@@ -1051,7 +1214,7 @@ bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void
         *detail = (bd_detail){.value = *loss, .where = first_bad_output(net, &(net_run){.x = x, .n = n, .fuse = true})};
         status = BD_LOSS_NOT_FINITE;
     }
-    net->risky = !bd_all_below(bd_net_grads(net), net->size, harmless(net->dtype), net->dtype);
+    net->risky = !gradient_is_harmless(net);
     if (!status && net->risky && bd_first_not_finite(bd_net_grads(net), net->size, net->dtype) >= 0) {
         *detail = (bd_detail){.where = last_bad_part(net, GRADS)};
         status = BD_GRADIENT_NOT_FINITE;
@@ -1061,21 +1224,47 @@ bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void
     return status;
 }
 
+bd_status bd_net_begin_step(bd_net *net, double *loss, bd_size *hits, const void *x, const bd_target *t,
+                            const int64_t *rows, bd_size n, bd_size total, const bd_optimizer *optimizer,
+                            bd_detail *detail)
+{
+    const bool taken = take_threads(net, OF_A_STEP * net->operations * (double)n);
+    const bd_status status = begin_step(net, loss, hits, x, t, rows, n, total, optimizer, detail);
+
+    give_threads(net, taken);
+    return status;
+}
+
+typedef struct {
+    bd_net *net;
+    const bd_optimizer *optimizer;
+} update_job;
+
+static void update_range(void *context, bd_range range)
+{
+    const update_job *job = context;
+    const bd_net *net = job->net;
+    const size_t at = (size_t)range.from * bd_dtype_size(net->dtype);
+    void *state[BD_MAX_STATE];
+
+    for (int i = 0; i < bd_state_count(net->optimizer); i++)
+        state[i] = part(net, STATE + i) + at;
+    net->optimizer->update[net->dtype](part(net, PARAMS) + at, part(net, GRADS) + at, state, range.count,
+                                       job->optimizer->hyper, net->updates, bd_kernels(net->dtype));
+}
+
 bd_status bd_net_end_step(bd_net *net, const bd_optimizer *optimizer, bd_detail *detail)
 {
     const int lr = bd_find_hyper(optimizer->kind->hyper, "lr");
     const size_t bytes = (size_t)changing(net) * bd_dtype_size(net->dtype);
     /* keeping and checking what changes would cost as much as the update: only where an overflow is possible at all */
     const bool risky = net->risky || optimizer->hyper[lr].f >= harmless(net->dtype);
-    void *state[BD_MAX_STATE];
+    enum { OPERATIONS = 16 };
 
     if (risky)
         memcpy(kept(net), part(net, PARAMS), bytes - (size_t)net->buffer_size * bd_dtype_size(net->dtype));
-    for (int i = 0; i < bd_state_count(net->optimizer); i++)
-        state[i] = bd_net_state(net, i);
     net->updates++;
-    net->optimizer->update[net->dtype](bd_net_params(net), bd_net_grads(net), state, net->size, optimizer->hyper,
-                                       net->updates, bd_kernels(net->dtype));
+    in_parts(net, update_range, &(update_job){net, optimizer}, net->size, BD_LINE, OPERATIONS);
     if (risky && bd_first_not_finite(part(net, PARAMS), net->size * (PARTS - PARAMS), net->dtype) >= 0) {
         *detail = (bd_detail){.where = last_bad_part(net, PARAMS)};
         memcpy(part(net, PARAMS), kept(net), bytes);

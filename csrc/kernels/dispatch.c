@@ -53,6 +53,9 @@ static const struct {
     {"avx2", has_avx2, {&bd_avx2_f32, &bd_avx2_f64, &bd_generic_ext}},
     {"avx512", has_avx512, {&bd_avx512_f32, &bd_avx512_f64, &bd_generic_ext}},
 #endif
+#ifdef __aarch64__
+    {"neon", always, {&bd_neon_f32, &bd_neon_f64, &bd_generic_ext}},
+#endif
 };
 
 enum { COUNT = (int)(sizeof isa / sizeof *isa) };

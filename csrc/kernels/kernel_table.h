@@ -8,17 +8,20 @@ typedef struct {
 } REAL(bd_nonzero);
 
 typedef struct {
-    /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays */
+    /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays. Only `block` of out
+     * is computed, all of it if that is NULL: the same in the other four. */
     void (*gemm_nn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
-                    bool relu);
+                    bool relu, const bd_block *block);
     /* out (m, n) = a (m, k) b^T, b (n, k); where mask (m, n) is not NULL, 0 where mask <= 0 */
-    void (*gemm_nt)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *mask);
+    void (*gemm_nt)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *mask,
+                    const bd_block *block);
     /* out (m, n) = a^T b, a (k, m), b (k, n) */
-    void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k);
+    void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const bd_block *block);
     /* gemm_nn and gemm_tn, faster where a is mostly 0. The same numbers if b is finite. */
     void (*gemm_nn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
-                           bool relu);
-    void (*gemm_tn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k);
+                           bool relu, const bd_block *block);
+    void (*gemm_tn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k,
+                           const bd_block *block);
     /* out (n) = sum of the m rows of x (m, n) */
     void (*sum_rows)(real *out, const real *x, bd_size m, bd_size n);
     /* out (n, m) = x (m, n)^T, of rows so far apart */

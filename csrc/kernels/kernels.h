@@ -19,11 +19,16 @@
 
 enum { BD_WINOGRAD_SQUARES = 24 }; /* that are transformed together (winograd.inc): whole tiles of products */
 
+/* A part of a matrix. */
+typedef struct {
+    bd_size row, rows, column, columns;
+} bd_block;
+
 #define BD_BODY "../kernels/kernel_table.h"
 #include "../core/each_real.h"
 
-extern const bd_kernels_f32 bd_generic_f32, bd_avx2_f32, bd_avx512_f32;
-extern const bd_kernels_f64 bd_generic_f64, bd_avx2_f64, bd_avx512_f64;
+extern const bd_kernels_f32 bd_generic_f32, bd_avx2_f32, bd_avx512_f32, bd_neon_f32;
+extern const bd_kernels_f64 bd_generic_f64, bd_avx2_f64, bd_avx512_f64, bd_neon_f64;
 extern const bd_kernels_ext bd_generic_ext;
 
 #endif

@@ -52,6 +52,7 @@ from .layers import (
 from .net import Net
 from .optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from .schedule import CosineDecay, StepDecay, WarmUp
+from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
@@ -109,6 +110,6 @@ def cpu_info():
     -------
     dict
         ``isa``: the instruction set in use; ``available``: those that this processor can run, best last. The
-        environment variable ``BADAK_ISA``, read at import, forces one.
+        environment variable ``BADAK_ISA``, read at import, forces one. ``threads``: as `get_num_threads`.
     """
-    return {"isa": _isa(), "available": _isa_names()}
+    return {"isa": _isa(), "available": _isa_names(), "threads": get_num_threads()}

@@ -138,7 +138,7 @@ def _seconds(text):
 
 
 def _add_info(commands):
-    _add_command(commands, "info", _info, "Say what is installed and which kernels this processor runs.")
+    _add_command(commands, "info", _info, "Say what is installed, and which kernels run in how many threads.")
 
 
 def _info(args):
@@ -151,6 +151,7 @@ def _info(args):
     rows = (
         ("badak", __version__),
         ("kernels", f"{cpu['isa']} (this processor can run: {', '.join(cpu['available'])})"),
+        ("threads", str(cpu["threads"])),
         ("Python", platform.python_version()),
         ("NumPy", np.__version__),
         ("matplotlib", _installed("matplotlib") or "not installed: pip install badak[plot]"),

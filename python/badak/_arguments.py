@@ -1,5 +1,6 @@
 """Arguments of the net, its fit and its schedules, checked: what was given, what was expected."""
 
+import inspect
 import math
 import operator
 
@@ -40,6 +41,8 @@ def checked_int(value, name):
 
 
 def checked_real(value, name, *, least):
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.floating, np.integer)):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     if not (least <= value and math.isfinite(value)):
@@ -62,9 +65,26 @@ def checked_flag(value, name):
 
 def checked_callbacks(callbacks):
     if not hasattr(callbacks, "__iter__"):
-        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}")
+        hint = ": write [...] around it" if callable(callbacks) else ""
+        raise TypeError(f"callbacks must be a list of callables, got {type(callbacks).__name__}{hint}")
     callbacks = tuple(callbacks)
     for callback in callbacks:
+        if isinstance(callback, type):
+            raise TypeError(f"a callback is the class {callback.__name__}: write {callback.__name__}(...)")
         if not callable(callback):
             raise TypeError(f"a callback must be callable as callback(net, event), got {type(callback).__name__}")
+        check_call(callback, "a callback", "callback(net, event)", 2)
     return callbacks
+
+
+def check_call(function, name, call, count):
+    """Refuse a function that cannot be called so, with `count` arguments, if it tells."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        given = getattr(function, "__name__", type(function).__name__)
+        raise TypeError(f"{name} is called as {call}, but {given} takes {signature}") from None

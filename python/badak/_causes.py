@@ -148,15 +148,23 @@ class LogOfProbabilities(LogEps):
         if thing is None or entry.worst_index is None:
             return None
         self.subject.output()
-        if _label_probabilities(thing) is None:
+        find = _label_probabilities if _label_probabilities(thing) is not None else self._predicted
+        if find(thing) is None:
             return None
 
         def mean_log(eps):
-            found = _label_probabilities(thing)
+            found = find(thing)
             return self.weight * float(np.mean(np.log1p(eps / found)))
 
         self.eps = self.given or self._fitted(slope, entry, mean_log, context)
         return None if self.eps is None else lambda: mean_log(self.eps)
+
+    def _predicted(self, thing):
+        """What a network predicts, if those are probabilities (book: section 4.5)."""
+        given = self.subject._given()
+        if not hasattr(thing, "predict") or not hasattr(thing, "params") or len(given) != 2:
+            return None
+        return _of_labels(thing.predict(given[0]), given[1])
 
     def _fitted(self, slope, entry, mean_log, context):
         """The eps for which the worst element would agree."""
@@ -175,15 +183,23 @@ class LogOfProbabilities(LogEps):
         return nice(1e-7 * (entry.analytic - entry.numeric) / float(row[0]))
 
 
+def _of_labels(y, t):
+    """The probability in y, (N, C), of each label in t, if they are such."""
+    if not isinstance(y, np.ndarray) or not isinstance(t, np.ndarray) or y.ndim != 2 or y.dtype.kind != "f":
+        return None
+    if not len(y) or not np.all(y >= 0) or not np.allclose(y.sum(axis=1), 1, atol=1e-5):
+        return None
+    labels = t.argmax(axis=1) if t.size == y.size else t.reshape(-1).astype(int)
+    if len(labels) != len(y) or labels.min() < 0 or labels.max() >= y.shape[1]:
+        return None
+    return y[np.arange(len(y)), labels].astype(float)
+
+
 def _label_probabilities(thing, depth=3):
     """The probability of each sample's label, from an object that keeps y and t, or from what it holds."""
-    y, t = getattr(thing, "y", None), getattr(thing, "t", None)
-    if isinstance(y, np.ndarray) and isinstance(t, np.ndarray) and y.ndim == 2 and y.dtype.kind == "f":
-        sums = y.sum(axis=1)
-        if len(y) and np.all(y >= 0) and np.allclose(sums, 1, atol=1e-5):
-            labels = t.argmax(axis=1) if t.size == y.size else t.reshape(-1).astype(int)
-            if len(labels) == len(y) and labels.min() >= 0 and labels.max() < y.shape[1]:
-                return y[np.arange(len(y)), labels].astype(float)
+    own = _of_labels(getattr(thing, "y", None), getattr(thing, "t", None))
+    if own is not None:
+        return own
     if depth == 0 or not hasattr(thing, "__dict__"):
         return None
     for value in vars(thing).values():

@@ -1,4 +1,7 @@
-"""The process that checks one student's file for ``badak check``: arguments FILE OBJECT LIKE ANSWER."""
+"""The process that checks one student's file for ``badak check``: arguments FILE OBJECT LIKE.
+
+Standard input says where the answer goes, and a secret that makes it ours.
+"""
 
 import contextlib
 import importlib.util
@@ -34,11 +37,13 @@ LIKE = {
 }
 
 
-def main(path, name, like, answer):
+def main(path, name, like):
     """Check one file and write what was found as JSON."""
+    answer, secret = sys.stdin.read().splitlines()
+    sys.argv = [path]
     found = {"verdict": "error", "status": "", "conduct": "", "says": ""}
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
             found |= _check(path, name, like or name)
     except SystemExit as error:
         found["says"] = f"the file calls exit ({error})"
@@ -47,7 +52,7 @@ def main(path, name, like, answer):
     except BaseException as error:  # whatever a student's file raises is a row of the table
         found["says"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     with open(answer, "w", encoding="utf-8") as file:
-        json.dump(found, file)
+        json.dump(found | {"secret": secret}, file)
 
 
 def _check(path, name, like):

@@ -1,5 +1,13 @@
 """What ``Net.checkup`` says, by finding: (English, Korean). {} are numbers and names."""
 
+import re
+
+
+def in_korean(place):
+    """The Korean of "layer 1 (Affine) of layer 2 (Residual)": the outer layer first."""
+    return "의 ".join(re.sub(r"^layer (\d+)", r"\1번째 계층", part) for part in reversed(place.split(" of ")))
+
+
 TEXTS = {
     "input": (
         "The input lies between {low:.3g} and {high:.3g}.",
@@ -37,6 +45,22 @@ TEXTS = {
         "All samples have the same label: the net need not look at them.",
         "모든 표본의 레이블이 같습니다: 신경망이 표본을 볼 필요가 없습니다.",
     ),
+    "targets_not_finite": (
+        "The targets hold NaN or infinity: nothing can be learned from them.",
+        "목푯값에 NaN이나 무한대가 있습니다: 아무것도 배울 수 없습니다.",
+    ),
+    "targets_constant": (
+        "All targets are the same: the net need not look at the samples.",
+        "모든 목푯값이 같습니다: 신경망이 표본을 볼 필요가 없습니다.",
+    ),
+    "targets_large": (
+        "The targets have a standard deviation of {std:.3g}: bring it near 1, by t = (t - mean) / std.",
+        "목푯값의 표준편차가 {std:.3g}입니다: t = (t - mean) / std로 1에 가깝게 하십시오.",
+    ),
+    "parameters_not_finite": (
+        "{names} holds NaN or infinity: make the net anew, or load it from before that.",
+        "{names}에 NaN이나 무한대가 있습니다: 신경망을 새로 만들거나 그 전에 저장한 것을 불러오십시오.",
+    ),
     "first_loss": (
         "The loss before training is {loss:.4g}; guessing gives {guess:.4g}.",
         "학습 전 손실은 {loss:.4g}입니다. 짐작만 하면 {guess:.4g}입니다.",
@@ -52,7 +76,7 @@ TEXTS = {
     ),
     "loss_worse": (
         "After {updates} updates the loss is {loss:.4g}, worse than the {guess:.4g} of guessing.",
-        "{updates}번 갱신했는데 손실이 {loss:.4g}으로, 짐작만 한 {guess:.4g}보다 나쁩니다.",
+        "{updates}번 갱신했는데 손실이 {loss:.4g}(으)로, 짐작만 한 {guess:.4g}보다 나쁩니다.",
     ),
     "loss_not_finite": (
         "The loss is {loss}: nothing can be learned until it is a number.",
@@ -118,13 +142,13 @@ TEXTS = {
     ),
     "overfit": (
         "It can learn {count} samples by heart: loss {before:.3g} to {after:.3g} in {steps} steps.",
-        "표본 {count}개를 외울 수 있습니다: {steps}걸음에 손실이 {before:.3g}에서 {after:.3g}이 되었습니다.",
+        "표본 {count}개를 외울 수 있습니다: {steps}걸음에 손실이 {before:.3g}에서 {after:.3g}(으)로 바뀌었습니다.",
     ),
     "overfit_not": (
         "It could not learn even {count} samples by heart: loss {before:.3g} to {after:.3g} in {steps} "
         "steps. Is it large enough? Do x and t belong together?",
-        "표본 {count}개조차 외우지 못했습니다: {steps}걸음에 손실이 {before:.3g}에서 {after:.3g}이 "
-        "되었습니다. 신경망이 충분히 큽니까? x와 t의 짝이 맞습니까?",
+        "표본 {count}개조차 외우지 못했습니다: {steps}걸음에 손실이 {before:.3g}에서 {after:.3g}(으)로 "
+        "바뀌었을 뿐입니다. 신경망이 충분히 큽니까? x와 t의 짝이 맞습니까?",
     ),
     "healthy": (
         "HEALTHY",

@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
+from ._own_arrays import private
 from ._state import Chance, random_stream
-from ._subjects import private
 from ._subjects_layers import find_parameters
 
 REPEATS = 5

@@ -261,3 +261,9 @@ def isa() -> str:
 
 def isa_names() -> list[str]:
     """Those that this processor can run, best last."""
+
+def set_num_threads(n: int, /) -> None:
+    """How many threads a call may use, at least 1."""
+
+def get_num_threads() -> int:
+    """How many threads a call may use."""

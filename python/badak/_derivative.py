@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from . import _core
+from ._conduct import OUTSIDE
+from ._noise import noise_of_outputs, precision_of_dtype
 
 KINDS = ("PASS", "KINK", "DISCONTINUOUS", "UNRESOLVED", "NONFINITE")  # in the order of the C core's
 
@@ -36,14 +38,38 @@ def derivative(f, x, *, rtol=1e-10):
     'KINK'
     """
     x = float(x)
+    calls = units = 0
+
+    def at(point):
+        nonlocal calls, units
+        calls += 1
+        y = f(point)
+        if isinstance(y, (np.floating, np.ndarray)):
+            units = max(units, precision_of_dtype(y.dtype))
+        return float(y)
+
+    def beside(point):
+        try:
+            return at(point)
+        except OUTSIDE:  # of the domain; at x itself it is the caller's to see
+            return math.nan
+
+    middle = at(x)
+    noise, unit = noise_of_outputs(lambda step: np.array(beside(x * (1 + step))), np.array(middle), units)
+    unit = max(unit, units)
 
     def probe(h):
-        y = f(x + h)
-        value = float(y)
-        unit = float(np.finfo(y.dtype).eps) if isinstance(y, (np.floating, np.ndarray)) and y.dtype.kind == "f" else 0.0
-        return value, (x + h) - x, max(unit, 2.0**-52) * abs(value)
+        value = beside(x + h) if h else middle
+        return value, (x + h) - x, max(unit * abs(value), float(noise))
 
-    return Derivative(*_core.derivative(probe, abs(x), float(rtol)))
+    found = list(_core.derivative(probe, abs(x), float(rtol)))
+    scale = max(abs(x), 1.0)
+    if found[0] == found[1] == 0 and any(
+        beside(p) not in (middle, math.nan) for p in (x + scale, x - scale, 10 * scale)
+    ):
+        found[1], found[9] = 40 * 2.0**-52 * abs(middle) / scale, KINDS.index("UNRESOLVED")  # saturated, not constant
+    found[3] = calls
+    return Derivative(*found)
 
 
 class Derivative:

@@ -57,6 +57,8 @@ def history(history, axes=None):
         Those drawn on.
     """
     has_accuracy = bool(history.accuracy or history.val_accuracy)
+    if not all(one is None or hasattr(one, "plot") for one in np.ravel(axes)):
+        raise TypeError(f"axes must be Axes of matplotlib, one or two, got {type(axes).__name__}")
     if axes is None:
         count = 2 if has_accuracy else 1
         _, axes = pyplot().subplots(1, count, figsize=(5.2 * count, 3.6), layout="constrained")

@@ -5,7 +5,7 @@ bound on what is left. For a ``Net`` it runs in C; for everybody else's function
 
 How a verdict comes about, for each input and parameter, at the given point and at random ones near it:
 
-1. The code is watched: does it change its arguments, its state, its answers (_subjects.py)?
+1. The code is watched: does it change its arguments, its state, its answers (_conduct.py)?
 2. The analytic gradient is asked for, with a random upstream gradient of both signs.
 3. Elements are differentiated one by one: all of them, or the largest and the smallest (_judge.py).
 4. An element agrees if |a - n| <= rtol max(|a|, |n|) + 3 u, u being the bound on n. Where it does not, the slopes
@@ -20,9 +20,10 @@ import time
 
 import numpy as np
 
+from ._core_layers import CoreLayerSubject, is_core_layer
 from ._net_subject import NetSubject
 from ._state import Chance, random_stream
-from ._subjects import FunctionSubject
+from ._subjects_functions import FunctionSubject
 from ._subjects_layers import LayerSubject, NetworkSubject
 from .language import Text
 from .net import Net
@@ -172,7 +173,8 @@ def _subject_for(subject, inputs, options):
     if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
         return NetworkSubject(subject, inputs, **own)
     if hasattr(subject, "forward") and hasattr(subject, "backward"):
-        return LayerSubject(subject, inputs, **own, reference=options["reference"])
+        kind = CoreLayerSubject if is_core_layer(subject) and options["reference"] is None else LayerSubject
+        return kind(subject, inputs, **own, reference=options["reference"])
     if not callable(subject):
         raise TypeError(
             f"{type(subject).__name__} is not a network (params, loss, gradient), a layer (forward, backward) "

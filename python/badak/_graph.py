@@ -26,11 +26,13 @@ def graph(what, *inputs, backward=None, output="", **named):
     Parameters
     ----------
     what : function, Net, list of layers, layer, or network in the book's style
-        A function is called with its inputs; it may use + - * / **, NumPy's ``exp log sqrt sin cos tanh abs maximum
+        A function is called with its inputs; it may use ``+ - * / **``, NumPy's ``exp log sqrt sin cos tanh abs maximum
         minimum``, and other functions or layers that do (``MulLayer``, ``AddLayer``).
-    *inputs, **named : numbers, or one array
-        Of a function: numbers, called as its parameters or as the keywords are. Of layers: x, whose shape then flows
-        through; a ``Net`` knows the shapes by itself.
+    *inputs : numbers, or one array
+        Of a function: numbers, called as its parameters are. Of layers: x, whose shape then flows through; a ``Net``
+        knows the shapes by itself.
+    **named : numbers
+        More inputs of a function, called as the keywords are.
     backward : bool or None
         Draw what comes back? None: yes for a function; of layers only the shapes are drawn, once.
     output : str

@@ -6,6 +6,7 @@ import numpy as np
 
 from ._diagnosis import diagnose
 from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, inside_by_outputs
+from ._noise import signed
 from ._slope import FLOAT64_EPS
 from .language import Text
 from .report import number
@@ -41,16 +42,12 @@ class Context:
         self.floor = 0.0
         self.largest = 0.0
         self.size = 0.0  # of the function
+        self.reach = 0.0  # of what it is a function of: the largest number
         self.unit = FLOAT64_EPS
         self.name = ""
-        self.sampling = self.neighbours = self.one_hot = self.gy = None
+        self.sampling = self.gradients = self.neighbours = self.slopes_beside = self.one_hot = self.gy = None
         self.variables = {}
         self.widths = 0.2  # how far beyond the range of gradients beside a kink values are not ruled out
-
-
-def signed(rng, shape):
-    """Numbers of both signs, none of them near 0: nothing can hide behind a small one."""
-    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
 def _choose(analytic, most):
@@ -80,6 +77,9 @@ def judge(entry, slope, analytic, context):
         _describe_wrong(entry, table, context)
     elif table.jump.any():
         _describe_jump(entry, table)
+    elif table.unstable.any():
+        _describe_right(entry, table)
+        entry.status, entry.diagnosis = "UNRESOLVED", Text("unstable", count=int(table.unstable.sum()))
     else:
         _describe_right(entry, table)
         if table.kink.any():
@@ -103,10 +103,10 @@ def _record_curve(entry, slope):
             return
         index = int(np.ravel_multi_index(entry.worst_index, entry.shape)) if entry.shape else 0
     scale = max(1.0, abs(float(np.ravel(slope.array)[index])))
-    h = scale * 10.0 ** np.linspace(-12, -1, 34)
+    h = scale * 10.0 ** np.linspace(-12, -1, 34 if slope.array.size <= EXHAUSTIVE else 12)
     values, _ = slope.values(index, np.concatenate([[0.0], h, -h]))
     values = values - values[0]
-    entry.curve = h, values[1:35], values[35:]
+    entry.curve = h, values[1 : 1 + len(h)], values[1 + len(h) :]
 
 
 class Table:
@@ -117,18 +117,24 @@ class Table:
         self.a = flat[indices]
         self.floor = floor[indices]
         self.n, self.u, self.step, self.left, self.right = (found[:, i].copy() for i in range(5))
-        self.scale = np.abs(np.ravel(slope.array)[indices].astype(float))
-        silent = self.n == 0
+        self.scale = np.abs(np.nan_to_num(np.ravel(slope.array)[indices].astype(float)))
+        # what the rounding of outputs that do not move at all may hide: much where floats are short
         hidden = 2 * context.total_noise / (COARSEST * np.maximum(self.scale, 1))
+        # inside, the inputs themselves may have cancelled, and a slope with them
+        hidden += np.where(self.a != 0, 2 * FLOAT64_EPS * context.reach / (COARSEST * np.maximum(self.scale, 1)), 0.0)
+        silent = (self.n == 0) | (context.unit > 1e-9)
         self.u[silent] = np.maximum(self.u[silent], hidden[silent])
+        self.hidden = hidden
         kind = found[:, 6].astype(int) if found.shape[1] > 6 else None
         self.exact = kind is not None and context.sampling is None  # the branches are known
         bent = np.abs(self.right - self.left) > 0.5 * np.maximum(np.abs(self.left), np.abs(self.right))
         self.suspect = bent if kind is None else (kind == 1) | (kind == 2)
         self.kind = np.zeros(len(indices), int) if kind is None else kind
-        self.asked = 0
+        self.asked = self.asked_beside = 0
+        self.confirmed = True
         none = np.zeros(len(indices), bool)
         self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
+        self.tied, self.unstable, self.outside = none.copy(), none.copy(), none.copy()
 
     def agrees(self, i=slice(None)):
         """Is |a - n| within the tolerance?"""
@@ -174,6 +180,65 @@ class Table:
                 self.wrong[i] = not agrees[i]
             else:
                 self._judge_by_ladder(i, agrees[i])
+        if self.wrong.any():
+            self._look_for_ties()
+
+    def _look_for_ties(self):
+        """Wrong elements that are one of several possible choices: not at kinks of their own, but tied to others.
+
+        Of three equal numbers in the middle the median follows none alone, and backward names one. There the gradients
+        at the nearest floats differ, the analytic one is among them, and a little apart the ladder confirms them.
+        """
+        wrong = np.flatnonzero(self.wrong)
+        if self.context.slopes_beside is None:
+            return
+        nearest = self._beside(wrong, nearest=True)
+        if nearest is None:
+            return
+        low, high = nearest.min(axis=0), nearest.max(axis=0)
+        size = np.maximum(np.abs(low), np.abs(high))
+        inside = (low - 1e-6 * size <= self.a[wrong]) & (self.a[wrong] <= high + 1e-6 * size)
+        many = np.array([len(np.unique(column)) > len(column) // 2 for column in nearest.T])
+        unstable = many & (high - low > 0.1 * size) & ~self.outside[wrong]
+        self.wrong[wrong[unstable]] = False
+        self.unresolved[wrong[unstable]] = self.unstable[wrong[unstable]] = True
+        tied = inside & ~many & (high - low > 1e-3 * size)
+        if not tied.any() or not self._is_mixture(wrong[tied], nearest[:, tied]):
+            return
+        if not self._confirmed_beside(wrong[tied][:ASKED]):
+            return
+        self.wrong[wrong[tied]] = False
+        self.kink[wrong[tied]] = self.tied[wrong[tied]] = True
+
+    def _is_confirmed(self, i):
+        """The same for the first few kinks that ask: the formula is one for all."""
+        if self.confirmed and self.asked_beside < ASKED:
+            self.asked_beside += 1
+            self.confirmed = self._confirmed_beside(np.array([i]))
+        return self.confirmed
+
+    def _confirmed_beside(self, members):
+        """Are the analytic gradients at points near those that the ladder finds there?"""
+        if self.context.slopes_beside is None:
+            return True
+        near = self._beside(members)
+        for at in range(2):
+            n, u = self.context.slopes_beside(self.context.name, self.indices[members], at)[:, :2].T
+            with np.errstate(all="ignore"):
+                off = np.abs(n - near[at]) > 3 * u + 1e-4 * np.abs(near).max()
+            if np.any(off & np.isfinite(n) & np.isfinite(u)):
+                return False
+        return True
+
+    def _is_mixture(self, members, nearest):
+        """Could the analytic values be a mixture of those gradients? Seen along random directions."""
+        for _ in range(8):
+            direction = signed(self.context.rng, len(members))
+            claimed, possible = self.a[members] @ direction, nearest @ direction
+            slack = 1e-6 * np.abs(possible).max()
+            if not possible.min() - slack <= claimed <= possible.max() + slack:
+                return False
+        return True
 
     def _freeze(self):
         """At known kinks: does the analytic value follow the branches that were taken? Then it is one of the slopes."""
@@ -203,7 +268,8 @@ class Table:
             inside = self._inside_by_outputs(i) if self.asked < ASKED else None
             self.asked += 1
             self.kink[i] = inside is True
-            self.wrong[i] = inside is not True
+            if not self.kink[i]:
+                self._judge_where_it_moves(i)
             return
         if self.kind[i] == 1 and self.exact:
             frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
@@ -217,7 +283,8 @@ class Table:
         if seen.kind == SMOOTH and seen.u < np.inf:
             apart = abs(seen.n - self.n[i]) > 3 * (seen.u + self.u[i])  # then the smaller steps know better
             if not np.isfinite(self.u[i]) or seen.u < self.u[i] or self.suspect[i] or apart:
-                self.n[i], self.u[i], self.step[i] = seen.n, seen.u, seen.step
+                self.n[i], self.step[i] = seen.n, seen.step
+                self.u[i] = seen.u if seen.n else max(seen.u, self.hidden[i])
             self.left[i], self.right[i] = seen.left, seen.right
         elif seen.kind == JUMP:
             self.jump[i] = True
@@ -234,9 +301,37 @@ class Table:
         elif not np.isfinite(self.u[i]) or not np.isfinite(self.n[i]):
             self.unresolved[i] = True
         else:
-            inside = self._inside_by_outputs(i)
-            self.kink[i] = inside is True
-            self.wrong[i] = inside is not True
+            self.kink[i] = self._inside_by_outputs(i) is True
+            if not self.kink[i]:
+                self._judge_where_it_moves(i)
+
+    def _judge_where_it_moves(self, i):
+        """Wrong, unless it agrees in the outputs that move and the others have so small a slope that rounding hides it.
+
+        A probability of 1 to the last place does not move, though it has a slope.
+        """
+        self.wrong[i] = True
+        sampling, gradients = self.context.sampling, self.context.gradients
+        if sampling is None or gradients is None or sampling.y.size <= 1:
+            return
+        direction = np.zeros(self.flat.size)
+        direction[self.indices[i]] = 1.0
+        coarsest = COARSEST * max(self.scale[i], 1.0)
+        step = self.step[i] if np.isfinite(self.step[i]) and self.step[i] > 0 else coarsest
+        steps = np.array([1.0, -1.0])[:, None] * np.minimum(step * np.array([1.0, 4, 16, 64]), coarsest)
+        moved = (sampling.changes_along([(self.slope.array, direction)], steps.ravel()) != 0).any(axis=0)
+        if moved.all():
+            return
+        moved = moved.reshape(sampling.y.shape)
+        found = gradients(np.where(moved, sampling.gy, 0.0)).get(self.context.name)
+        if found is None or np.size(found) != self.flat.size:
+            return
+        a, whole = float(np.ravel(found)[self.indices[i]]), self.a[i]
+        if abs(whole - a) <= 2 * float(sampling.noise[~moved].sum()) / coarsest:
+            self.a[i] = a
+            self.wrong[i] = not self.agrees(i)
+            self.unresolved[i] = not self.wrong[i]
+            self.a[i] = whole
 
     def _judge_kink(self, i, left, right, error):
         """On a kink: is the analytic value a possible one?"""
@@ -251,7 +346,7 @@ class Table:
             self.kink[i] = True
             return
         values = self._beside(i)
-        if values is not None:
+        if values is not None and self._is_confirmed(i):
             values = np.append(values, [left, right])
             low, high = values.min(), values.max()
             width = high - low
@@ -263,7 +358,7 @@ class Table:
             if several and low - self.context.widths * width <= a <= high + self.context.widths * width:
                 self.kink[i] = self.unclear[i] = True
                 return
-        self.wrong[i] = True
+        self.wrong[i] = self.outside[i] = True  # of what the kink allows
 
     def _inside_by_outputs(self, i):
         if self.context.sampling is None or self.context.sampling.y.size <= 1:
@@ -274,11 +369,11 @@ class Table:
             self.context.sampling, self.slope.array, direction, self.a[i], float(self.scale[i]), self.context.rtol
         )
 
-    def _beside(self, i):
-        """The same element of gradients very near."""
+    def _beside(self, i, nearest=False):
+        """The same element, or elements, of gradients very near."""
         if self.context.neighbours is None:
             return None
-        near = [g.get(self.context.name) for g in self.context.neighbours(self.context.gy)]
+        near = [g.get(self.context.name) for g in self.context.neighbours(self.context.gy, nearest)]
         near = [g.reshape(-1)[self.indices[i]] for g in near if g is not None and g.size == self.flat.size]
         return np.array(near) if near else None
 
@@ -290,7 +385,10 @@ class Table:
         """Are analytic and numerical gradient nothing but rounding?"""
         flat_floor = np.broadcast_to(np.ravel(self.context.floor), self.flat.shape)
         analytic = (self.flat == 0) | (np.abs(self.flat) <= 16 * flat_floor)
-        known = np.isfinite(self.n) & (self.u <= 1e-6 * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6)))
+        enough = max(1e-6, 100 * self.context.unit)
+        known = np.isfinite(self.n) & (
+            self.u <= enough * np.maximum(1, self.context.size / np.maximum(self.scale, 1e-6))
+        )
         return bool(analytic.all() and known.all() and (np.abs(self.n) <= 3 * self.u + 16 * self.floor).all())
 
     def is_rounding(self):
@@ -338,16 +436,13 @@ def _describe_right(entry, table):
 
 def _describe_kink(entry, table):
     entry.status = "KINK"
-    first = (
-        int(np.argmax(table.kink & ~table.unclear))
-        if (table.kink & ~table.unclear).any()
-        else int(np.argmax(table.kink))
-    )
+    clear = table.kink & ~table.unclear
+    first = int(np.argmax(clear if clear.any() else table.kink))
     left, right = float(table.left[first]), float(table.right[first])
     entry.one_sided = (left, right)
     entry.kink_index = int(table.indices[first])
     entry.diagnosis = Text(
-        "kink",
+        "kink tied" if table.tied[first] else "kink",
         count=int(table.kink.sum()),
         checked=len(table.indices),
         index=_place(entry, table.indices[first]),
@@ -476,6 +571,8 @@ def _look_along(slope, flat, direction, floor, context, table):
     a = float(terms.sum())
     row = slope.along(direction, context.rtol)
     n, u, step, left, right = (float(v) for v in row[:5])
+    if n == 0 and a != 0:  # the inputs themselves may have cancelled
+        u = max(u, 2 * FLOAT64_EPS * context.reach / COARSEST)
     rounding = 4 * FLOAT64_EPS * float(np.abs(terms).sum()) + float((floor * np.abs(direction)).sum())
     rounding += 4 * context.total_noise / COARSEST  # of outputs that do not move
     if slope.array.dtype.itemsize < 8:

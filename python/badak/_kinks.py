@@ -13,6 +13,7 @@ from .report import number
 
 SMOOTH, KINK, JUMP, ROUGH = "smooth", "kink", "jump", "rough"
 RATIO = 4.0
+PERSISTENT = 3  # steps to either side that show a kink
 OUTPUTS = 6  # single outputs whose gradient is asked for at kinks
 ELEMENTS = 12  # elements whose effect on single outputs is looked at
 
@@ -28,7 +29,7 @@ class Seen:
 def ladder(scale):
     """Steps from coarse to fine for a number of this size."""
     coarse = 1e-2 * max(scale, 1.0)
-    fine = max(1e-14, 1e4 * FLOAT64_EPS * scale)
+    fine = max(min(1e-14, 1e-4 * scale or 1.0), 1e4 * FLOAT64_EPS * scale)
     return coarse * RATIO ** -np.arange(int(np.log(coarse / fine) / np.log(RATIO)) + 1.0)
 
 
@@ -49,38 +50,53 @@ def examine(h, right_values, left_values, noise, scale):
     # what one side changes by must not be nothing beside the other's smallest change: then it is a kink very near
     if jump is not None and np.abs(jump).max() > 1e-2 * max(abs(right_values[-1]), abs(left_values[-1])):
         return Seen(JUMP, jump[0], jump[1], 0.0)
-    right, right_error = _plateau(right_values / h, 2 * noise / h, grid, 4.0)
-    left, left_error = _plateau(-left_values / h, 2 * noise / h, grid, 4.0)
-    error = right_error + left_error
-    size = max(abs(left), abs(right))
-    if np.isfinite(error) and abs(right - left) > max(10 * error, 1e-5 * size):
-        return Seen(KINK, left, right, error)
-    n, u, step = _plateau((right_values - left_values) / (2 * h), noise / h, grid, 16.0, h)
-    if not np.isfinite(u):
-        return Seen(ROUGH, left, right, error)
-    return Seen(SMOOTH, left, right, error, n, u, step)
+    steepest = max(np.abs(right_values / h)[1:].max(), np.abs(left_values / h)[1:].max())
+    right = _plateau(right_values / h, 2 * noise / h, grid, 4.0, steepest)
+    left = _plateau(-left_values / h, 2 * noise / h, grid, 4.0, steepest)
+    error = right.error + left.error
+    gap = abs(right.slope - left.slope)
+    apart = gap > max(10 * error, 1e-5 * max(abs(left.slope), abs(right.slope)))
+    # of a kink both slopes stay as they are for step after step; noise may look like one for a few
+    if np.isfinite(error) and apart and min(right.seen(gap), left.seen(gap)) >= PERSISTENT:
+        return Seen(KINK, left.slope, right.slope, error)
+    both = _plateau((right_values - left_values) / (2 * h), noise / h, grid, 16.0, steepest)
+    if not np.isfinite(both.error) or apart:
+        return Seen(ROUGH, left.slope, right.slope, error)
+    return Seen(SMOOTH, left.slope, right.slope, error, both.slope, both.error, h[both.at])
 
 
-def _plateau(secants, noise, grid, factor, h=None):
-    """(slope, error[, step]): secants extrapolated once, read where the smallest steps still agree."""
+class Plateau:
+    """Slopes of neighbouring steps that say the same: ``slope`` within ``error``, at step number ``at``."""
+
+    def __init__(self, slope=np.nan, error=np.inf, at=0, errors=()):
+        self.slope, self.error, self.at, self.errors = float(slope), float(error), at, np.array(errors)
+
+    def seen(self, gap):
+        """How many steps show a gap of this size."""
+        return int((self.errors < gap / 4).sum())
+
+
+def _plateau(secants, noise, grid, factor, steepest):
+    """Secants extrapolated once, read where the smallest steps that rounding allows still agree."""
     slopes = (factor * secants[1:] - secants[:-1]) / (factor - 1)
     slopes = np.concatenate([[np.nan], slopes])
     error = np.full(len(slopes), np.inf)
     error[2:] = np.abs(np.diff(slopes[1:]))
-    error = error + 2 * noise + 2 * grid * np.abs(secants)
+    error = error + 2 * noise + (2 * grid + 16 * FLOAT64_EPS) * np.abs(secants)
     error[~np.isfinite(error)] = np.inf
     if not np.isfinite(error).any():
-        return (np.nan, np.inf) if h is None else (np.nan, np.inf, np.nan)
-    best = int(np.argmin(error))
-    last = int(np.flatnonzero(error <= np.maximum(1e-2 * np.abs(slopes), 4 * error[best]))[-1])
-    chosen = last
+        return Plateau()
+    last = int(np.flatnonzero(error <= max(1e-2 * steepest, 4 * error.min()))[-1])  # a slope of 0 is one as well
+    low, high, chosen = -np.inf, np.inf, last
+    first = last
     for j in range(last, 1, -1):  # the same plateau, towards larger steps
-        if abs(slopes[j] - slopes[last]) > error[j] + error[last]:
+        low, high = max(low, slopes[j] - error[j]), min(high, slopes[j] + error[j])
+        if not low <= high:
             break
+        first = j
         if error[j] < error[chosen]:
             chosen = j
-    found = (float(slopes[chosen]), float(error[chosen]))
-    return found if h is None else (*found, float(h[chosen]))
+    return Plateau(slopes[chosen], error[chosen], chosen, error[first : last + 1])
 
 
 def _jump(right, left, noise):
@@ -258,7 +274,7 @@ def _joint_is_wrong(signs, gradients, gy, output, arrays, context, scale):
     slack = 3 * seen.error + 1e-5 * max(abs(low), abs(high), abs(a))
     if low - slack <= a <= high + slack:
         return None
-    near = [claimed(found) for found in context.neighbours(gy)]
+    near = [claimed(found) for found in context.neighbours(gy)] if context.neighbours is not None else []
     near = [value for value in near if value is not None] + [low, high]
     slack = max(slack, 1e-4 * max(map(abs, near)))
     if min(near) - slack <= a <= max(near) + slack:

@@ -16,6 +16,37 @@ EXTENDED = 1e6  # multiply-adds of one forward pass that are affordable in long 
 CALL = 1500  # what a call costs besides, in multiply-adds
 
 
+def affordable(steps, n, which, size, point):
+    """How many elements of parameter `which` (-1: the input) to look at one by one: all if that takes a second or two.
+
+    `steps` are those of the C net, `n` the samples.
+    """
+    weights = [step for step in steps if step["param_count"]]
+    after = [step for step in weights if step["first_param"] > which] if which >= 0 else weights
+    # the layer after the one that moves adds only what changed (csrc/core/net_derivative.c)
+    macs = sum(step["macs"] for step in after[1:]) + sum(step["macs"] / step["shape"][0] for step in after[:1])
+    mixes = any(step["kind"] in ("BatchNormalization", "Python") for step in steps)
+    macs = sum(step["macs"] for step in steps) if mixes or which < 0 else macs
+    each = EVALUATIONS * n * (macs + CALL)
+    budget = BUDGET[point > 0]
+    return size if size * each <= budget else int(np.clip(budget / each, CHOSEN, CHOSEN_IN_C))
+
+
+def certify(entry, slope, gradient, steps, n):
+    """The digits of the largest elements in extended precision, where that is affordable."""
+    macs = n * sum(step["macs"] for step in steps)
+    if entry.status != "PASS" or macs > EXTENDED or not gradient.any():
+        return
+    flat = gradient.reshape(-1)
+    indices = np.argsort(-np.abs(flat), kind="stable")[:CHOSEN]
+    indices = indices[flat[indices] != 0]
+    n, u = slope.extended_elements(indices)[:, :2].T
+    known = np.isfinite(u) & (n != 0) & (np.abs(n - flat[indices]) <= 1e-6 * np.abs(n))
+    if known.all():
+        entry.digits = float(np.median(-np.log10(np.maximum(u, 1e-17 * np.abs(n)) / np.abs(n))))
+        entry.evaluations = slope.evaluations
+
+
 class NetSubject:
     """A badak Net: a float64 net of the same architecture and parameters, evaluated in C."""
 
@@ -45,32 +76,6 @@ class NetSubject:
         """Nothing that a factor could come from."""
         return {}
 
-    def _most(self, which, size, point):
-        """How many elements to look at one by one: all if that takes a second or two."""
-        weights = [step for step in self.steps if step["param_count"]]
-        after = [step for step in weights if step["first_param"] > which] if which >= 0 else weights
-        # the layer after the one that moves adds only what changed (csrc/core/net_derivative.c)
-        macs = sum(step["macs"] for step in after[1:]) + sum(step["macs"] / step["shape"][0] for step in after[:1])
-        mixes = any(step["kind"] in ("BatchNormalization", "Python") for step in self.steps)
-        macs = sum(step["macs"] for step in self.steps) if mixes or which < 0 else macs
-        each = EVALUATIONS * len(self.x) * (macs + CALL)
-        budget = BUDGET[point > 0]
-        return size if size * each <= budget else int(np.clip(budget / each, CHOSEN, CHOSEN_IN_C))
-
-    def _certify(self, entry, slope, gradient):
-        """The digits of the largest elements in extended precision, where that is affordable."""
-        macs = len(self.x) * sum(step["macs"] for step in self.steps)
-        if entry.status != "PASS" or macs > EXTENDED or not gradient.any():
-            return
-        flat = gradient.reshape(-1)
-        indices = np.argsort(-np.abs(flat), kind="stable")[:CHOSEN]
-        indices = indices[flat[indices] != 0]
-        n, u = slope.extended_elements(indices)[:, :2].T
-        known = np.isfinite(u) & (n != 0) & (np.abs(n - flat[indices]) <= 1e-6 * np.abs(n))
-        if known.all():
-            entry.digits = float(np.median(-np.log10(np.maximum(u, 1e-17 * np.abs(n)) / np.abs(n))))
-            entry.evaluations = slope.evaluations
-
     def go_to(self, point, rng):
         arrays = [self.x, *self.params.values()]
         if point == 0:
@@ -99,12 +104,12 @@ class NetSubject:
             if has_form(entry, gradient, array) and array.size:
                 slope = NetSlope(self.core, -1 if last else which, array, self.x, self.t, replay)
                 context.name = name
-                context.most = self._most(-1 if last else which, array.size, point)
+                context.most = affordable(self.steps, len(self.x), -1 if last else which, array.size, point)
                 # each element sums terms as large as the largest gradients, in an order of its own
                 context.floor = 4 * FLOAT64_EPS * np.full(gradient.shape, context.largest)
                 judge(entry, slope, gradient, context)
                 if point == 0:
-                    self._certify(entry, slope, gradient)
+                    certify(entry, slope, gradient, self.steps, len(self.x))
                 if self.exact is not None and entry.status in ("FAIL", "UNRESOLVED"):
                     entry = self._explained(entry, gradient, context, -1 if last else which, replay)
                 if self.own and entry.ok:

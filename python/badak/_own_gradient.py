@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from ._judge import signed
+from ._noise import signed
 from .language import Text
 from .report import number
 

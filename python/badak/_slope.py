@@ -23,6 +23,7 @@ class Slope:
         self.array = array
         self.sample = sample
         self.evaluations = 0
+        self.touched = None  # (element, what it was, what it became) if the code changed the one that was moved
 
     def element(self, index, rtol, coarsest=0.0):
         """The row of element `index` of the flat array."""
@@ -39,33 +40,40 @@ class Slope:
     def one_sided_along(self, direction, rtol=1e-6):
         return self._sides(self._along(direction, _core.one_sided, rtol, 0.0, False))
 
+    def _place(self, index):
+        """Where the flat element is: the array may lie in memory in any order."""
+        return np.unravel_index(int(index), self.array.shape)
+
     def _at_element(self, index, ladder, rtol, coarsest, as_row=True):
-        flat = self.array.reshape(-1)
-        kept = flat[index]
+        array, place = self.array, self._place(index)
+        kept = array[place]
 
         def probe(h):
-            flat[index] = kept + h
+            array[place] = kept + h
+            placed = array[place]
             value, noise = self.sample()
-            return value, float(flat[index] - kept), noise
+            if array[place] != placed and placed == placed:
+                self.touched = self.touched or (int(index), float(placed), float(array[place]))
+            return value, float(placed - kept), noise
 
         try:
             return self._run(ladder, probe, abs(float(kept)), rtol, coarsest, as_row)
         finally:
-            flat[index] = kept
+            array[place] = kept
 
     def _along(self, direction, ladder, rtol, coarsest, as_row=True):
-        flat = self.array.reshape(-1)
-        kept = flat.copy()
+        array = self.array
+        kept, move = array.copy(), direction.reshape(array.shape)
 
         def probe(h):
-            flat[:] = kept + h * direction
+            array[...] = kept + h * move
             value, noise = self.sample()
             return value, h, noise
 
         try:
             return self._run(ladder, probe, float(np.abs(kept).max(initial=0)), rtol, coarsest, as_row)
         finally:
-            flat[:] = kept
+            array[...] = kept
 
     def _run(self, ladder, probe, size, rtol, coarsest, as_row):
         found = ladder(probe, size, rtol, coarsest)
@@ -81,15 +89,15 @@ class Slope:
 
     def values(self, index, steps):
         """(the function with element `index` moved by each of `steps`, a bound on the rounding in it)."""
-        flat = self.array.reshape(-1)
-        kept = flat[index]
+        place = self._place(index)
+        kept = self.array[place]
         samples = []
         try:
             for h in steps:
-                flat[index] = kept + h
+                self.array[place] = kept + h
                 samples.append(self.sample())
         finally:
-            flat[index] = kept
+            self.array[place] = kept
         self.evaluations += len(samples)
         values, noise = np.array(samples).T
         return values, float(noise[1:].max())
@@ -127,9 +135,10 @@ class NetSlope:
         self.replay = replay  # state of the generator, for layers that draw
         self.evaluations = 0
 
-    def _derivatives(self, directions, rtol, coarsest, both_sides=False, frozen=False):
+    def _derivatives(self, directions, rtol, coarsest, both_sides=False, frozen=False, extended=False):
         self.core.rng = self.replay
-        found = self.core.derivatives(self.which, directions, self.x, self.t, rtol, 0.0, coarsest, both_sides, frozen)
+        options = rtol, 0.0, coarsest, both_sides, frozen, extended
+        found = self.core.derivatives(self.which, directions, self.x, self.t, *options)
         self.evaluations += int(found[:, 3].sum())
         return found
 
@@ -158,11 +167,8 @@ class NetSlope:
 
     def extended_elements(self, indices):
         """The rows in extended precision, as many digits as float64 can hold; branches kept as at rest."""
-        self.core.rng = self.replay
         indices = np.asarray(indices, dtype=np.int64)
-        found = self.core.derivatives(self.which, indices, self.x, self.t, 1e-13, 0.0, 2.0**-5, False, True, True)
-        self.evaluations += int(found[:, 3].sum())
-        return rows_of(found)
+        return rows_of(self._derivatives(indices, 1e-13, 2.0**-3, False, True, True))
 
     def one_sided(self, index, rtol=1e-6):
         found = self._derivatives(np.array([index], dtype=np.int64), rtol, COARSEST, True)

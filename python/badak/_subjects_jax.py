@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from ._subjects import Subject, chosen_by, input_names
+from ._own_arrays import chosen_by, input_names
+from ._subjects import Subject
 
 
 def is_for_jax(subject, inputs):
@@ -40,9 +41,7 @@ class JaxSubject(Subject):
                 self.arguments.append(self.arguments[self.names.index(first)])
                 continue
             seen[id(value)] = name
-            if isinstance(value, (float, np.floating)) or (
-                hasattr(value, "dtype") and np.dtype(value.dtype).kind == "f"
-            ):
+            if isinstance(value, (float, np.floating)) or self._is_float(value):
                 self.dtypes[name] = str(getattr(value, "dtype", "float64"))
                 value = np.array(value, dtype=np.float32 if self.keep else np.float64)
             self.arguments.append(value)
@@ -51,30 +50,58 @@ class JaxSubject(Subject):
     def numbers(self):
         return {}
 
+    fast = None  # the function compiled, once it is known to be one
+
+    def start(self):
+        super().start()
+        if self.findings:
+            return
+        jitted = self.jax.jit(lambda *floats: self._of_floats(floats))
+        given = self._jax_arrays(self._given())
+        try:
+            found, plain = self._result(jitted(*self._floats_of(given))), self._result(self.f(*given, **self.kwargs))
+        except Exception:  # what cannot be traced stays as it is
+            return
+        parts = zip(found, plain, strict=True) if isinstance(plain, tuple) else [(found, plain)]
+        if all(np.allclose(a, b, rtol=1e-5 if self.keep else 1e-12, atol=0, equal_nan=True) for a, b in parts):
+            self.fast = jitted
+
+    def _moving(self):
+        return [i for i, v in enumerate(self.arguments) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+
+    def _floats_of(self, given):
+        return [given[i] for i in self._moving()]
+
+    def _of_floats(self, floats):
+        full = self._jax_arrays(self.arguments)
+        for i, value in zip(self._moving(), floats, strict=True):
+            full[i] = value
+        return self.f(*full, **self.kwargs)
+
     def _run(self, given):
-        return self._result(self.f(*self._jax_arrays(given), **self.kwargs))
+        arrays = self._jax_arrays(given)
+        if self.fast is not None:
+            return self._result(self.fast(*self._floats_of(arrays)))
+        return self._result(self.f(*arrays, **self.kwargs))
 
     def _jax_arrays(self, given):
         return [self.jax.numpy.array(v) if isinstance(v, np.ndarray) else v for v in given]
 
+    def _is_float(self, value):
+        """bfloat16 is one, a key for random numbers is none."""
+        return hasattr(value, "dtype") and bool(self.jax.numpy.issubdtype(value.dtype, self.jax.numpy.floating))
+
     @staticmethod
     def _result(found):
         if isinstance(found, (tuple, list)):
-            return tuple(np.asarray(part) for part in found)
-        return np.asarray(found)
+            return tuple(JaxSubject._result(part) for part in found)
+        found = np.asarray(found)
+        return found.astype(np.float32) if found.dtype.kind == "V" else found  # bfloat16
 
     def _back(self, gy, given):
         jax = self.jax
-        arrays = self._jax_arrays(given)
-        moving = [i for i, v in enumerate(self.arguments) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
-
-        def of_floats(*floats):
-            full = list(arrays)
-            for i, value in zip(moving, floats, strict=True):
-                full[i] = value
-            return self.f(*full, **self.kwargs)
-
-        y, pull = jax.vjp(of_floats, *[arrays[i] for i in moving])
+        arrays, moving = self._jax_arrays(given), self._moving()
+        y, pull = jax.vjp(lambda *floats: self._of_floats(floats), *self._floats_of(arrays))
         parts = y if isinstance(y, (tuple, list)) else (y,)
         upstream = gy if isinstance(gy, tuple) else (gy,)
         upstream = [jax.numpy.asarray(np.array(g), part.dtype) for g, part in zip(upstream, parts, strict=True)]

@@ -6,11 +6,13 @@ import types
 
 import numpy as np
 
+from ._own_arrays import chosen_by, input_names, is_variable, own_arguments
 from ._state import Snapshot, generators_in, shared
-from ._subjects import Subject, chosen_by, input_names, is_variable, own_arguments
+from ._subjects import Subject
 from .layers import CoreLayer
 
 PAIRS = (("W", "dW"), ("b", "db"), ("gamma", "dgamma"), ("beta", "dbeta"))
+SPELLINGS = "d{}", "grad_{}", "{}_grad", "d_{}", "g{}", "delta_{}", "grad{1}", "{}_gradient"
 NOT_PARAMETERS = {"x", "y", "t", "out", "mask", "loss", "input", "output"}  # caches, whatever else is called d...
 
 
@@ -56,8 +58,12 @@ def find_parameters(thing, path=(), prefix="", seen=None, depth=4):
 
     own = getattr(thing, "params", None)
     grads = getattr(thing, "grads", None)
+    held = own.values() if isinstance(own, dict) else own if isinstance(own, (list, tuple)) else ()
+    memory = {id(_root(array)) for array in held if is_array(array)}
     for name, gradient in _pairs(thing):
-        add(name, (("attribute", name),), (("attribute", gradient),), getattr(thing, name, None))
+        array = getattr(thing, name, None)
+        if hasattr(thing, gradient) or not is_array(array) or id(_root(array)) not in memory:  # else a view of another
+            add(name, (("attribute", name),), (("attribute", gradient),), array)
     if isinstance(own, dict) and not isinstance(thing, CoreLayer):
         for name, array in own.items():
             add(str(name), (("attribute", "params"), ("item", name)), _gradient_path(thing, grads, name), array)
@@ -78,12 +84,13 @@ def _gradient_path(thing, grads, name):
 
 def _pairs(thing):
     """(name, name of its gradient) of attributes that look like parameters."""
-    names = dict(PAIRS)
     held = vars(thing) if hasattr(thing, "__dict__") else {}
-    for name in held:
-        if name in NOT_PARAMETERS or name in names or name.startswith("_"):
+    names = dict(PAIRS)
+    for name in [*names, *held]:
+        if name in NOT_PARAMETERS or name.startswith("_") or (name not in dict(PAIRS) and name in names):
             continue
-        for gradient in ("d" + name, "grad_" + name, name + "_grad", "d_" + name):
+        for spelling in SPELLINGS:
+            gradient = spelling.format(name, name[:1].upper() + name[1:])
             if gradient in held or isinstance(getattr(type(thing), gradient, None), property):
                 names[name] = gradient
                 break
@@ -115,11 +122,72 @@ def _is_layer(value):
 
 
 def float64_copy(thing, arrays, keep=False):
-    """A deep copy whose `arrays` are float64, wherever they are used; raises what deepcopy raises."""
+    """A deep copy whose `arrays` are float64, wherever they are used; raises what deepcopy raises.
+
+    What shares memory goes on sharing it: parameters that are views of one long array, for instance.
+    """
     memo = shared()
+    kept = {id(array) for array in arrays}
+    for group in _sharing(arrays_in(thing), kept):
+        memo |= _copies(group, keep)
     for array in arrays:
-        memo[id(array)] = np.array(array, dtype=array.dtype if keep else np.float64, order="K")
+        if id(array) not in memo:
+            memo[id(array)] = np.array(array, dtype=array.dtype if keep else np.float64, order="K")
     return copy.deepcopy(thing, memo)
+
+
+def arrays_in(thing, depth=4, seen=None):
+    """The float arrays that an object holds, directly or in what it holds."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen or depth < 0 or isinstance(thing, (type, types.ModuleType, types.FunctionType, CoreLayer)):
+        return []
+    seen.add(id(thing))
+    if is_array(thing):
+        return [thing]
+    held = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()
+    if hasattr(thing, "__dict__"):
+        held = [*held, *vars(thing).values()]
+    return [array for item in held for array in arrays_in(item, depth - 1, seen)]
+
+
+def _root(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _sharing(arrays, wanted):
+    """Groups of several of these arrays that are parts of one memory, if one of them is wanted."""
+    groups = {}
+    for array in arrays:
+        groups.setdefault(id(_root(array)), []).append(array)
+    return [group for group in groups.values() if len(group) > 1 and wanted.intersection(map(id, group))]
+
+
+def _copies(group, keep):
+    """{id: copy} of arrays of one memory, their copies of one memory as well."""
+    root = _root(group[0])
+    memory = np.array(root, dtype=root.dtype if keep else np.float64, order="K").ravel(order="K")
+    found = {}
+    for array in group:
+        start = (array.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // root.itemsize
+        strides = [stride // root.itemsize * memory.itemsize for stride in array.strides]
+        found[id(array)] = np.ndarray(array.shape, memory.dtype, memory.data, start * memory.itemsize, strides)
+    return found
+
+
+def computes_elsewhere(thing):
+    """Does it hold functions that are bound to it by closure? A copy of it would go on using the original."""
+    held = vars(thing) if hasattr(thing, "__dict__") else {}
+    mine = {id(thing), *map(id, held.values())}
+    for value in held.values():
+        for cell in getattr(value, "__closure__", None) or ():
+            try:
+                if id(cell.cell_contents) in mine and not isinstance(cell.cell_contents, (int, float, str, type(None))):
+                    return True
+            except ValueError:
+                continue
+    return False
 
 
 class ObjectSubject(Subject):
@@ -133,21 +201,32 @@ class ObjectSubject(Subject):
         self.original = None
         places = find_parameters(thing)
         arrays = [place.array(thing) for place in places]
-        try:
-            self.checked_object = float64_copy(thing, arrays, self.keep)
-        except Exception:  # whatever a file handle, a lock or a generator object says
-            self.checked_object = thing
-            self.original = (dict(vars(thing)), [(array, array.copy()) for array in arrays])
+        gradients = [
+            g for g, a in ((p.grad(thing), p.array(thing)) for p in places) if is_array(g) and g.shape == a.shape
+        ]
+        self.copy_or_take(thing, arrays, gradients)
         self.places = places
         for place, array in zip(places, arrays, strict=True):
             self.dtypes[place.name] = array.dtype
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
 
+    def copy_or_take(self, thing, arrays, gradients=()):
+        try:
+            if computes_elsewhere(thing):
+                raise TypeError("its functions belong to the original")
+            self.checked_object = float64_copy(thing, [*arrays, *gradients], self.keep)
+        except Exception:  # whatever a file handle, a lock or a generator object says
+            self.checked_object = thing
+            self.original = (dict(vars(thing)), [(array, array.copy()) for array in arrays])
+
     def remember(self):
         """Note the state to go back to."""
         try:
-            self.snapshot = Snapshot(self.checked_object, [*self._parameters().values(), *self.chance.generators])
+            own = list(self._parameters().values())
+            memory = {id(_root(array)) for array in own}
+            views = [array for array in arrays_in(self.checked_object) if id(_root(array)) in memory]
+            self.snapshot = Snapshot(self.checked_object, [*own, *views, *self.chance.generators])
         except Exception:  # slots, or what cannot be copied
             self.snapshot = None
 
@@ -259,20 +338,29 @@ class NetworkSubject(ObjectSubject):
     def take_network(self, network):
         """The parameters are those in ``params``: what the layers hold are the same arrays."""
         self.original = None
+        if not hasattr(network.params, "items"):
+            raise TypeError(f"params must be a dict of arrays by name, got {type(network.params).__name__}")
         arrays = [array for array in network.params.values() if is_array(array)]
-        try:
-            self.checked_object = float64_copy(network, arrays, self.keep)
-        except Exception:
-            self.checked_object = network
-            self.original = (dict(vars(network)), [(array, array.copy()) for array in arrays])
+        self.copy_or_take(network, arrays)
+        self._numbers_as_arrays()
         self.places = []
         for name, array in network.params.items():
             if is_array(array):
                 self.dtypes[str(name)] = array.dtype
                 self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
+        for name, value in self.checked_object.params.items():
+            if is_array(value) and str(name) not in self.dtypes:
+                self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
         self.keys = {str(name): name for name in network.params}
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
+
+    def _numbers_as_arrays(self):
+        """Python floats among the parameters of the copy become arrays of one number, which can be moved."""
+        if self.original is None:
+            for name, value in self.checked_object.params.items():
+                if isinstance(value, float):
+                    self.checked_object.params[name] = np.array(value)
 
     def accept_output(self, y):
         if y.size != 1:

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from ._subjects import Subject, chosen_by, input_names
+from ._own_arrays import chosen_by, input_names
+from ._subjects import Subject
 
 
 def is_for_torch(subject, inputs):
@@ -138,18 +139,21 @@ class TorchSubject(Subject):
             for value in given:
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     if id(value) not in leaves:
-                        leaves[id(value)] = value.detach().clone().requires_grad_(True)
-                    passed.append(leaves[id(value)])
+                        leaf = value.detach().clone().requires_grad_(True)
+                        leaves[id(value)] = leaf, leaf.clone()  # the clone may be changed in place
+                    passed.append(leaves[id(value)][1])
                 else:
                     passed.append(value)
             wanted = {}
             for name, tensor in self.tensors.items():
                 at = self.names.index(name) if name in self.names else None
-                wanted[name] = tensor if at is None else passed[at]
+                wanted[name] = tensor if at is None else leaves[id(given[at])][0]
             self.chance.replay()
             found = self.call(*passed, **self.kwargs)
             outputs = found if isinstance(found, (tuple, list)) else (found,)
             outputs = [part for part in outputs if isinstance(part, torch.Tensor) and part.is_floating_point()]
+            if not outputs:
+                raise TypeError(f"{self.title} must return a tensor of floats, got {type(found).__name__}")
             upstream = gy if isinstance(gy, tuple) else (gy,)
             upstream = [
                 torch.as_tensor(np.array(part)).to(output.dtype).reshape(output.shape)

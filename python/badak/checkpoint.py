@@ -21,7 +21,7 @@ from . import _core, layers
 from . import optimizer as optimizers
 from .errors import ChecksumError, FormatError
 from .layers import CoreLayer, LossLayer, Residual, check_layer
-from .net import Net, specs_of, with_children
+from .net import Net, specs_of
 
 __all__ = ["load"]
 
@@ -36,6 +36,7 @@ MAGIC = {  # what else a file may be, by how it begins
     b"\x1f\x8b": "gzip",
     b"\x93NUMPY": "a NumPy array (.npy)",
     b"\x89HDF": "HDF5",
+    b"\x89PNG": "a picture (.png)",
     b"\x80": "a pickle",
     b"<": "HTML or XML",
 }
@@ -68,7 +69,7 @@ def _layer_to_json(layer):
     if not isinstance(layer, CoreLayer):
         config = layer.config() if callable(getattr(layer, "config", None)) else {}
         return {"python": type(layer).__name__, "config": config}
-    names = [name for name, _ in _core.layer_kinds()[layer.kind]["hyper"]]
+    names = [name for name, _ in layers._KINDS[layer.kind]["hyper"]]
     described = {"kind": layer.kind, "hyper": dict(zip(names, layer.core.hyper, strict=True))}
     if layer._layers:
         described["layers"] = [_layer_to_json(child) for child in layer._layers]
@@ -79,7 +80,8 @@ def _metadata(net):
     optimizer = net.optimizer
     training = None
     if optimizer is not None:
-        names = [name for name, _ in _core.optimizer_kinds()[optimizer.kind]["hyper"]]
+        _core.check_optimizer(optimizer.kind, optimizer.hyper)  # what load would refuse
+        names = [name for name, _ in optimizers._KINDS[optimizer.kind]["hyper"]]
         hyper = {name: float(value) for name, value in zip(names, optimizer.hyper, strict=True)}
         training = {"kind": optimizer.kind, "hyper": hyper, "updates": optimizer.iter}
     return {
@@ -95,8 +97,8 @@ def _metadata(net):
 def _to_json(value):
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except TypeError as error:
-        raise TypeError(f"config() of a Python layer must return JSON's types: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"config() of a Python layer must return JSON's types and finite numbers: {error}") from None
 
 
 def _header(metadata, shapes):
@@ -161,7 +163,10 @@ def _pieces(array):
 @contextlib.contextmanager
 def _replacing(path):
     """A file to write to that takes the place of `path` in one instant at the end, or never."""
-    target = os.path.realpath(os.fsdecode(path))  # through a symbolic link: it goes on pointing there
+    given = os.fsdecode(path)
+    if not os.path.basename(given):
+        raise IsADirectoryError(errno.EISDIR, "a net is saved to a file, not to a directory", given)
+    target = os.path.realpath(given)  # through a symbolic link: it goes on pointing there
     folder = os.path.dirname(target)
     mode = None
     with contextlib.suppress(FileNotFoundError):
@@ -286,8 +291,10 @@ def _read(file, size, custom):
     if len(length) < 8:
         raise FormatError(f"it has {size} bytes: too few for a saved net")
     header_size = int.from_bytes(length, "little")
-    if header_size > min(size - 8, MOST_HEADER):
-        raise FormatError(f"its header should take {header_size} bytes, but the file has {size}, and the most is 2**24")
+    if header_size > MOST_HEADER:
+        raise FormatError("it was not written by Net.save: its first 8 bytes are not the length of a header")
+    if header_size > size - 8:
+        raise FormatError(f"it is cut short: it has {size} bytes, its header alone takes {8 + header_size}")
     raw = file.read(header_size)
     header = _parse(raw)
     metadata, tensors = _checked_header(header, size - 8 - header_size)
@@ -334,8 +341,16 @@ def _parse(raw):
 
 def _checked_header(header, data_size):
     """(metadata, {name: (dtype, shape)}), if the header has the form of ours and the tensors fill the rest."""
-    metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    header = header if isinstance(header, dict) else {}
+    metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or metadata.get("format") != "badak":
+        tensors = [name for name, entry in header.items() if isinstance(entry, dict) and "shape" in entry]
+        if tensors:
+            shown = ", ".join(f"{name:.40}" for name in tensors[:8])
+            raise FormatError(
+                f"it holds tensors ({shown}), but no net: make the net, then "
+                "for name, array in safetensors.numpy.load_file(path).items(): net.params[name] = array"
+            )
         raise FormatError("it was not written by Net.save: the metadata of a badak net are missing")
     if metadata.get("version") != str(VERSION):
         raise FormatError(f"its version is {metadata.get('version')!r:.20}: this badak reads version {VERSION}")
@@ -355,12 +370,14 @@ def _checked_header(header, data_size):
         if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**48 for n in shape) or len(shape) > 8:
             raise FormatError(f"the shape of {name!r:.40} is not a list of up to 8 sizes")
         end = at + DTYPES[code].itemsize * _count(shape)
-        if end > data_size or entry["data_offsets"] != [at, end]:
+        if entry["data_offsets"] != [at, end]:
             raise FormatError(f"the place of {name!r:.40} is not where its numbers lie")
         tensors[name] = (code, tuple(shape))
         at = end
-    if at != data_size:
-        raise FormatError(f"its tensors take {at} bytes, but {data_size} follow the header")
+    if at > data_size:
+        raise FormatError(f"it is cut short: its numbers take {at} bytes, but only {data_size} follow the header")
+    if at < data_size:
+        raise FormatError(f"its numbers take {at} bytes, but {data_size} follow the header")
     return metadata, tensors
 
 
@@ -392,13 +409,13 @@ def _build(metadata, tensors, custom):
     if not isinstance(loss, LossLayer) or any(isinstance(layer, LossLayer) for layer in chain):
         raise FormatError("its loss is not a loss layer, or stands among the layers")
     shapes = {name: shape for name, (_, shape) in tensors.items()}
-    python = any(not isinstance(layer, CoreLayer) for layer in with_children(chain))
-    _compare(_expected(chain, loss, input_shape, optimizer), shapes, ValueError if python else FormatError)
+    error = ValueError if custom else FormatError  # what does not fit may be what the caller gave
+    _compare(_expected(chain, loss, input_shape, optimizer), shapes, error)
     net = Net(chain, loss=loss, input_shape=input_shape, dtype=dtype, seed=seed)
     if optimizer is not None:
         net._resume(optimizer, updates)
     codes = {name: (_code(array), array.shape) for name, array in _arrays(net).items()}
-    _compare(codes, tensors, ValueError if python else FormatError)
+    _compare(codes, tensors, error)
     return net, optimizer, tuple(generator)
 
 
@@ -428,7 +445,7 @@ def _compare(expected, found, error):
     if list(expected.items()) == list(found.items()):
         return
     differences = [
-        f"{name} is {found.get(name, 'not there')} in the file, {expected.get(name, 'not there')} in the net"
+        f"{name:.40} is {found.get(name, 'not there')} in the file, {expected.get(name, 'not there')} in the net"
         for name in dict.fromkeys([*expected, *found])
         if expected.get(name) != found.get(name)
     ]
@@ -440,28 +457,38 @@ def _layer_from_json(entry, custom):
         raise FormatError("a layer in it is not described")
     if set(entry) == {"python", "config"}:
         name, config = entry["python"], entry["config"]
+        if not isinstance(name, str) or not isinstance(config, dict):
+            raise FormatError("a Python layer in it is not described")
         if name not in custom:
             raise ValueError(
                 f"this net has a Python layer {name!r:.40}: pass custom={{{name!r:.40}: its class}} to load it"
             )
-        layer = custom[name](**config)
+        try:
+            layer = custom[name](**config)
+        except TypeError as error:
+            given = ", ".join(f"{key}={value!r:.40}" for key, value in config.items())
+            raise TypeError(
+                f"custom[{name!r}]({given}): {error}. It is called with what the layer's config() returned when the "
+                "net was saved: return all its arguments there, or pass a function that makes the layer"
+            ) from error
         check_layer(layer, f"custom[{name!r}] must return a badak layer")
         return layer
-    kinds = _core.layer_kinds()
+    kinds = layers._KINDS
     kind, hyper = entry["kind"], entry["hyper"]
     if not isinstance(kind, str) or kind not in kinds:
         raise FormatError(f"there is no layer {kind!r:.40}")
-    if set(entry) - {"kind", "hyper", "layers"} or list(hyper) != [name for name, _ in kinds[kind]["hyper"]]:
+    children = entry.get("layers", [])
+    if (
+        set(entry) - {"kind", "hyper", "layers"}
+        or not (isinstance(hyper, dict) and isinstance(children, list))
+        or list(hyper) != [name for name, _ in kinds[kind]["hyper"]]
+        or bool(children) != bool(kinds[kind]["branches"])
+    ):
         raise FormatError(f"the description of a layer {kind} is not right")
+    children = [_layer_from_json(child, custom) for child in children]
     try:
-        if kinds[kind]["branches"]:
-            return Residual([_layer_from_json(child, custom) for child in entry["layers"]])
-        return _class_of(kind)._from_hyper(hyper)
-    except FormatError:
-        raise
+        return Residual(children) if children else _class_of(kind)._from_hyper(hyper)
     except (TypeError, ValueError, OverflowError) as error:
-        if custom and kinds[kind]["branches"]:  # it may be a Python layer's
-            raise
         raise FormatError(f"a layer {kind} in it is not right: {error}") from None
 
 
@@ -474,11 +501,12 @@ def _optimizer_from_json(entry):
     if entry is None:
         return None, 0
     kind, hyper, updates = entry["kind"], entry["hyper"], entry["updates"]
-    kinds = _core.optimizer_kinds()
+    kinds = optimizers._KINDS
     if set(entry) != {"kind", "hyper", "updates"} or not isinstance(kind, str) or kind not in kinds:
         raise FormatError(f"there is no optimizer {kind!r:.40}")
     if (
-        type(updates) is not int
+        not isinstance(hyper, dict)
+        or type(updates) is not int
         or not 0 <= updates < 2**62
         or list(hyper) != [name for name, _ in kinds[kind]["hyper"]]
     ):

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ._checkup_texts import TEXTS
+from ._checkup_texts import TEXTS, in_korean
 from .language import get_language
 from .layers import LeakyRelu, Relu, Sigmoid, Tanh
 from .optimizer import Adam
@@ -33,7 +33,11 @@ class Finding:
         self.name, self.level, self.numbers = name, level, numbers
 
     def __str__(self):
-        return _text(self.name).format(**self.numbers)
+        korean = get_language() == "ko"
+        places = {
+            name: in_korean(value) for name, value in self.numbers.items() if korean and name in ("place", "last")
+        }
+        return _text(self.name).format(**self.numbers | places)
 
     def __repr__(self):
         return f"Finding({self.name!r}, {self.level!r})"
@@ -88,15 +92,19 @@ def checkup(net, x, t):
     x, t = x[chosen], t[chosen]
     net = copy.deepcopy(net)  # all that follows happens to the copy
     findings = list(_of_input(x))
+    spoilt = [name for name, array in net.params.items() if not np.isfinite(array).all()]
+    if spoilt:
+        findings.append(Finding("parameters_not_finite", PROBLEM, names=", ".join(spoilt)))
     if np.isfinite(x).all():
-        findings += _of_labels(net, t)
+        findings += _of_labels(net, t) if net._classifies else _of_targets(t)
         loss = _loss_finding(net, x, t)
         findings.append(loss)
         findings += _of_layers(net, x)
         if loss.name != "loss_not_finite":
             findings += _of_gradients(net, x, t)
-            findings.append(_of_rate(copy.deepcopy(net), x, t))
-            findings.append(_of_learning(net, x, t))
+            if net.params:
+                findings.append(_of_rate(copy.deepcopy(net), x, t))
+                findings.append(_of_learning(net, x, t))
     return Checkup(findings)
 
 
@@ -120,7 +128,7 @@ def _of_input(x):
 
 
 def _of_labels(net, t):
-    if not net._one_class_each:
+    if not net._one_class_each or not _are_labels(t):
         return
     classes = math.prod(net._core.steps()[-1]["shape"])
     labels = t if t.ndim == 1 else t.argmax(axis=1)
@@ -133,11 +141,39 @@ def _of_labels(net, t):
         yield Finding("labels", OK, classes=classes, fewest=int(counts.min()), most=int(counts.max()))
 
 
+def _are_labels(t):
+    """Whether every sample has one class, no soft label."""
+    return t.ndim == 1 or bool(((t == 0) | (t == 1)).all())
+
+
+def _of_targets(t):
+    rows = t.reshape(len(t), -1)
+    if not np.isfinite(rows).all():
+        yield Finding("targets_not_finite", PROBLEM)
+    elif len(rows) > 1 and (rows == rows[0]).all():
+        yield Finding("targets_constant", PROBLEM)
+    elif rows.std(dtype=float) > 100:
+        yield Finding("targets_large", PROBLEM, std=float(rows.std(dtype=float)))
+
+
+def _least(net, t):
+    """The lowest loss that there can be: that of soft labels is their own entropy."""
+    if not net._classifies or _are_labels(t):
+        return 0.0
+    if net._one_class_each:
+        weights, shares = t, t / t.sum(axis=1, keepdims=True, dtype=float)
+    else:
+        weights = shares = np.stack([t, 1 - t])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(weights > 0, -weights * np.log(shares, dtype=float), 0)
+    return float(terms.sum() / len(t))
+
+
 def _guess(net, t):
     """The loss of one who does not look at x."""
     width = math.prod(net._core.steps()[-1]["shape"])
     if net._one_class_each:
-        return math.log(width)
+        return math.log(width) * (1.0 if t.ndim == 1 else float(t.sum(dtype=float)) / len(t))
     if net._classifies:
         return width * math.log(2)
     rows = t.reshape(len(t), -1)
@@ -229,15 +265,16 @@ def _of_rate(net, x, t):
 
 def _of_learning(net, x, t):
     x, t = x[:BATCH], t[:BATCH]
-    before = loss = net.loss(x, t, train=True)
+    before, least = net.loss(x, t, train=True), _least(net, t)
     best, steps, began = before, 0, time.perf_counter()
     optimizer = Adam(lr=3e-3)
     try:
-        while steps < STEPS and best > 0.05 * before and time.perf_counter() - began < SECONDS:
+        enough = least + 0.05 * (before - least)
+        while steps < STEPS and best > enough and time.perf_counter() - began < SECONDS:
             loss = net.train_step(x, t, optimizer)
             best, steps = min(best, loss), steps + 1
     except FloatingPointError:
         best = before
-    learned = best < 0.5 * before or before < 0.05 * _guess(net, t)
+    learned = best - least < 0.5 * (before - least) or before - least < 0.05 * _guess(net, t)
     return Finding("overfit" if learned else "overfit_not", OK if learned else PROBLEM,
                    count=len(x), before=before, after=best, steps=steps)  # fmt: skip

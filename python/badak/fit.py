@@ -41,7 +41,8 @@ class Event:
 class EarlyStopping:
     """A callback of ``fit`` that ends the training when the validation loss has stopped falling.
 
-    Without validation data it goes by the training loss.
+    Without validation data it goes by the training loss. Among callbacks that may end the training it comes last: it
+    restores when it sees that ``event.stop`` was set.
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ class EarlyStopping:
     def __call__(self, net, event):
         """Look at the epoch that ended."""
         loss = (event.history.val_loss or event.history.loss)[-1]
+        loss = math.inf if math.isnan(loss) else loss
         if event.epoch == 1:
             self.best, self.best_epoch = math.inf, 0
         if loss < self.best - self.min_delta or not self.best_epoch:
@@ -127,6 +129,11 @@ class Samples:
         return loss, hits
 
 
+def _described(value):
+    kind = type(value).__name__
+    return f"{kind} of {len(value)}" if isinstance(value, (tuple, list)) else kind
+
+
 def _is_in_a_file(x):
     while isinstance(x, np.ndarray):
         if isinstance(x, np.memmap):
@@ -168,7 +175,7 @@ class Fit:
 
     def _checked_validation(self, validation):
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise TypeError("validation must be a pair (x, t)")
+            raise TypeError(f"validation must be a pair (x, t), got {_described(validation)}")
         try:
             return self._pair(*validation)
         except (TypeError, ValueError) as error:
@@ -196,9 +203,9 @@ class Fit:
     def _run_epoch(self, epoch):
         total, batch_size, optimizer = len(self.samples), self.batch_size, self.optimizer
         steps = -(-total // batch_size)
-        order = self.core.shuffled(total) if self.shuffle else np.arange(total, dtype=np.int64)
         began = self.core.updates
-        factors = self._factors(began, steps)
+        factors = self._factors(began, steps)  # before an order is drawn: what it raises changes nothing
+        order = self.core.shuffled(total) if self.shuffle else np.arange(total, dtype=np.int64)
         losses = np.empty(steps)
         hits = done = 0
         try:
@@ -215,11 +222,8 @@ class Fit:
                         self.show.update(epoch, done, losses[:seen].mean(), hits / done)
         except FloatingPointError as error:
             step = self.core.updates - began
-            raise FloatingPointError(
-                f"epoch {epoch}, batch {step + 1} of the epoch: {error}, with a learning rate of "
-                f"{optimizer.lr * factors[step]:g} ({optimizer!r}): a smaller learning rate usually helps. "
-                f"The parameters are finite: those after {self.core.updates} updates"
-            ) from None
+            reason = self._reason(x, t, optimizer.lr * factors[step])
+            raise FloatingPointError(f"epoch {epoch}, batch {step + 1} of the epoch: {error}{reason}") from None
         sizes = np.full(steps, batch_size)
         sizes[-1] = total - batch_size * (steps - 1)
         history = self.history
@@ -229,6 +233,23 @@ class Fit:
         history.lr.append(float(optimizer.lr * factors[-1]))
         if self.net._classifies:
             history.accuracy.append(hits / total)
+
+    def _reason(self, x, t, rate):
+        """Why a step was not finite, and what is left: words that follow those of the core."""
+        for name, array in (("x", x), ("t", t)):
+            if not np.isfinite(array).all():
+                return f". {name} is no longer finite: it was changed while fit ran"
+        spoilt = [name for name, array in self.net.params.items() if not np.isfinite(array).all()]
+        if spoilt:
+            verb = "holds" if len(spoilt) == 1 else "hold"
+            return f". {', '.join(spoilt)} {verb} NaN or infinity already: no step of fit wrote that"
+        also, smaller = "", "a smaller learning rate"
+        if self.weight_decay:
+            also, smaller = f" and a weight decay of {self.weight_decay:g}", "smaller ones"
+        return (
+            f", with a learning rate of {rate:g}{also} ({self.optimizer!r}): {smaller} usually help"
+            f"{'' if also else 's'}. The parameters are finite: those after {self.core.updates} updates"
+        )
 
     def _factors(self, began, steps):
         """What each step of the epoch multiplies the learning rate by."""

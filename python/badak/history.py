@@ -30,6 +30,11 @@ class History:
     def plot(self, axes=None):
         """Draw loss and accuracy over the epochs. Needs matplotlib.
 
+        Parameters
+        ----------
+        axes : matplotlib Axes, or two of them, or None
+            Where to draw; None: a new figure. On one, only the loss is drawn.
+
         Returns
         -------
         matplotlib Axes

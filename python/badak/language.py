@@ -330,6 +330,18 @@ TEXTS = {
         "원소 {checked}개 중 {count}개가 꺾인 점 위에 있습니다. {index}에서 왼쪽 기울기는 {left}, 오른쪽 기울기는 {right}이고 "
         "해석적 값 {analytic}은(는) 그 사이에 있습니다.",
     ),
+    "kink tied": (
+        "{count} of {checked} elements are tied with others, and the output follows one of them: which one is a choice. "
+        "The analytic value {analytic} at {index} is one of those that the choices have.",
+        "원소 {checked}개 중 {count}개가 다른 원소와 같은 값이고 출력은 그중 하나를 따릅니다. 어느 것인지는 선택입니다. "
+        "{index}의 해석적 값 {analytic}은(는) 가능한 선택의 값 중 하나입니다.",
+    ),
+    "unstable": (
+        "The analytic gradient of {count} elements is another one for every change in the last digits of the inputs: "
+        "the function is rougher than floats are fine, and nothing can be shown there.",
+        "원소 {count}개의 해석적 기울기가 입력의 마지막 자리만 바뀌어도 전혀 다른 값이 됩니다. "
+        "함수가 부동소수점의 간격보다 거칠어서 아무것도 보일 수 없습니다.",
+    ),
     "kink outside": (
         "{index} sits exactly on a kink: the slope is {left} from the left and {right} from the right, "
         "and the analytic value {analytic} is not between them.",
@@ -435,6 +447,14 @@ TEXTS = {
         "the gradient of {name} is not proportional to the upstream gradient: for -3 times as much, {before} at {index} "
         "became {after}",
         "{name}의 기울기가 넘겨받은 기울기에 비례하지 않습니다. -3배를 주면 {index}에서 {before}이던 값이 {after}이(가) 됩니다",
+    ),
+    "NOT_LINEAR_IN_GY raises": (
+        "backward raises for an upstream gradient of zero: {error}",
+        "넘겨받은 기울기가 0이면 역전파가 예외를 냅니다: {error}",
+    ),
+    "NOT_LINEAR_IN_GY jvp": (
+        "the derivative along all inputs at once is not the sum of those along each: {after} for {before}",
+        "모든 입력을 함께 움직인 미분이 하나씩 움직인 미분의 합과 다릅니다. {before}이어야 하는데 {after}입니다",
     ),
     "NOT_LINEAR_IN_GY zero": (
         "for an upstream gradient of zero the gradient of {name} is {after} at {index}, not 0",

@@ -377,7 +377,8 @@ class Net:
         Raises
         ------
         OSError
-            It cannot be written; what was there before is untouched.
+            It cannot be written: the old file is untouched. (If only its folder could not be synchronised, the new
+            one is there, whole.)
         """
         from .checkpoint import save
 

@@ -1,5 +1,6 @@
 """One line that says how far a training is: redrawn in a terminal or notebook, a line now and then in a log."""
 
+import shutil
 import sys
 import time
 
@@ -16,7 +17,7 @@ class Progress:
         self.classifies = classifies
         self.start = time.perf_counter()
         self.drawn = 0.0
-        self.line = ""
+        self.parts = []
         self.display = _notebook_display()
         self.live = self.display is not None or sys.stdout.isatty()
         self.log_every = -(-epochs // LOG_LINES) if epochs else 1
@@ -27,12 +28,10 @@ class Progress:
         seen = (epoch - 1) * self.samples + done
         rate = seen / max(now - self.start, 1e-9)
         left = (self.epochs * self.samples - seen) / rate
-        accuracy_text = f"  accuracy {accuracy:.4f}" if self.classifies else ""
-        share = done / self.samples
-        self.line = (
-            f"epoch {epoch}/{self.epochs} {share:4.0%}  loss {loss:.4f}{accuracy_text}"
-            f"  {_rate(rate)} samples/s  {_clock(left)} left"
-        )
+        self.parts = [f"epoch {epoch}/{self.epochs} {done / self.samples:4.0%}", f"loss {loss:.4f}"]
+        if self.classifies:
+            self.parts.append(f"accuracy {accuracy:.4f}")
+        self.parts += [f"{_rate(rate)} samples/s", f"{_clock(left)} left"]
         if self.live and now - self.drawn >= REDRAW_SECONDS:
             self.drawn = now
             self._draw(seen / (self.epochs * self.samples))
@@ -40,27 +39,35 @@ class Progress:
     def epoch_done(self, history):
         """The end of an epoch: its validation figures join the line."""
         if history.val_accuracy:
-            self.line += f"  validation accuracy {history.val_accuracy[-1]:.4f}"
+            self.parts.append(f"validation accuracy {history.val_accuracy[-1]:.4f}")
         elif history.val_loss:
-            self.line += f"  validation loss {history.val_loss[-1]:.4f}"
+            self.parts.append(f"validation loss {history.val_loss[-1]:.4f}")
         epoch = history.epoch[-1]
         if self.live:
             self._draw(epoch / self.epochs)
         elif epoch % self.log_every == 0 or epoch == self.epochs:
-            print(self.line, flush=True)
+            print("  ".join(self.parts), flush=True)
 
     def close(self):
         """Leave the last line standing."""
-        if self.live and self.display is None and self.line:
+        if self.live and self.display is None and self.parts:
             print(flush=True)
 
     def _draw(self, share):
         if self.display is None:
-            width = 20
-            bar = ("#" * round(share * width)).ljust(width, ".")
-            print(f"\r[{bar}] {self.line}\x1b[K", end="", flush=True)
+            print(f"\r{self._fitted(share, shutil.get_terminal_size().columns - 1)}\x1b[K", end="", flush=True)
         else:
-            self.display(self.line, share)
+            self.display("  ".join(self.parts), share)
+
+    def _fitted(self, share, width):
+        """A bar and the line; without the bar, the speed and the time, in this order, where they are too long."""
+        bar = ("#" * round(share * 20)).ljust(20, ".")
+        shorter = [part for part in self.parts if not part.endswith("samples/s")]
+        shortest = [part for part in shorter if not part.endswith("left")]
+        for line in (f"[{bar}] " + "  ".join(self.parts), *map("  ".join, (self.parts, shorter, shortest))):
+            if len(line) <= width:
+                break
+        return line[:width]  # what is wider than a terminal cannot be redrawn there
 
 
 def _rate(rate):

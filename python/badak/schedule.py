@@ -6,7 +6,7 @@ A schedule is any callable ``schedule(step) -> factor``, where step counts the u
 
 import math
 
-from ._arguments import checked_count, checked_real
+from ._arguments import check_call, checked_count, checked_real
 
 __all__ = ["CosineDecay", "StepDecay", "WarmUp"]
 
@@ -86,6 +86,8 @@ def checked_schedule(schedule, name):
     if schedule is not None and (isinstance(schedule, type) or not callable(schedule)):
         what = f"the class {schedule.__name__}" if isinstance(schedule, type) else type(schedule).__name__
         raise TypeError(f"{name} must be a callable step -> factor such as StepDecay(1000), got {what}")
+    if schedule is not None:
+        check_call(schedule, name, "schedule(step)", 1)
     return schedule
 
 

@@ -23,7 +23,8 @@ def html(net):
     from html import escape  # only notebooks need it
 
     def row(cells, tag):
-        return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
+        # spaces that show how deep a layer lies must not collapse
+        return "<tr>" + "".join(f"<{tag}>{escape(c).replace('  ', '&emsp;')}</{tag}>" for c in cells) + "</tr>"
 
     body = "".join(row(cells, "td") for cells in _rows(net))
     totals = "<br>".join(escape(line) for line in _totals(net))

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -129,12 +130,12 @@ void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t bytes);
 
-static long allocations, allowed = -1;
+static atomic_long allocations, allowed = -1; /* some tests have several threads */
 
 static bool refused(size_t bytes)
 {
-    allocations++;
-    if (allowed >= 0 && allowed-- == 0)
+    atomic_fetch_add(&allocations, 1);
+    if (allowed >= 0 && atomic_fetch_sub(&allowed, 1) == 0)
         return true;
     return bytes > (size_t)1 << 40;
 }

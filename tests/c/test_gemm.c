@@ -142,25 +142,25 @@ static void REAL(check_case)(bd_size m, bd_size n, bd_size k, size_t tail, int z
     const REAL(bd_kernels) *kernels = bd_kernels(DTYPE(real));
     REAL(case) c = REAL(make_case)(m, n, k, tail, zeros);
 
-    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false);
+    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false, NULL);
     REAL(check_out)(&c, "nn", c.plain, false, NULL);
-    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, true);
+    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, true, NULL);
     REAL(check_out)(&c, "nn, relu", c.plain, true, NULL);
-    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, false);
+    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, false, NULL);
     REAL(check_out)(&c, "nn, bias", c.biased, false, NULL);
-    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true);
+    kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true, NULL);
     REAL(check_out)(&c, "nn, bias, relu", c.biased, true, NULL);
-    kernels->gemm_nt(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, NULL);
+    kernels->gemm_nt(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, NULL, NULL);
     REAL(check_out)(&c, "nt", c.plain, false, NULL);
-    kernels->gemm_nt(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, c.mask);
+    kernels->gemm_nt(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, c.mask, NULL);
     REAL(check_out)(&c, "nt, mask", c.plain, false, c.mask);
-    kernels->gemm_tn(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k);
+    kernels->gemm_tn(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k, NULL);
     REAL(check_out)(&c, "tn", c.plain, false, NULL);
-    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false);
+    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false, NULL);
     REAL(check_out)(&c, "nn, sparse", c.plain, false, NULL);
-    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true);
+    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true, NULL);
     REAL(check_out)(&c, "nn, sparse, bias, relu", c.biased, true, NULL);
-    kernels->gemm_tn_sparse(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k);
+    kernels->gemm_tn_sparse(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k, NULL);
     REAL(check_out)(&c, "tn, sparse", c.plain, false, NULL);
     REAL(free_case)(&c);
 }
@@ -198,23 +198,62 @@ static void REAL(check_rows_alone)(void)
     REAL(case) c = REAL(make_case)(M, N, K, 0, 0);
     real *all = malloc(M * N * sizeof *all), *few = malloc(M * N * sizeof *few);
 
-    k->gemm_nn(all, c.a, c.b, M, N, K, c.bias, false);
+    k->gemm_nn(all, c.a, c.b, M, N, K, c.bias, false, NULL);
     for (bd_size m = 1; m <= M; m += m < 26 ? 1 : 37) {
         const bd_size from = (M - m) / 2;
-        k->gemm_nn(few, c.a + from * K, c.b, m, N, K, c.bias, false);
+        k->gemm_nn(few, c.a + from * K, c.b, m, N, K, c.bias, false, NULL);
         for (bd_size i = 0; i < m * N; i++)
             CHECK(same_number(few[i], all[from * N + i]));
-        k->gemm_nt(few, c.a + from * K, c.b_turned, m, N, K, NULL);
+        k->gemm_nt(few, c.a + from * K, c.b_turned, m, N, K, NULL, NULL);
         for (bd_size i = 0; i < m * N; i++)
             CHECK(same_number(few[i], c.plain[from * N + i]));
     }
     for (bd_size i = 0; i < M; i++) {
-        k->gemm_nn(few, c.a + i * K, c.b, 1, N, K, c.bias, false);
+        k->gemm_nn(few, c.a + i * K, c.b, 1, N, K, c.bias, false, NULL);
         for (bd_size j = 0; j < N; j++)
             CHECK(same_number(few[j], all[i * N + j]));
     }
     free(all);
     free(few);
+    REAL(free_case)(&c);
+}
+
+/* A block of a product is that block of the whole, and nothing else is written. */
+static void REAL(check_blocks)(void)
+{
+    enum { M = 30, N = 41, K = 70 };
+    static const bd_block blocks[] = {{0, M, 0, N},  {0, 1, 0, N},  {7, 20, 0, N}, {0, M, 8, 16}, {0, M, 24, 17},
+                                      {29, 1, 5, 9}, {3, 13, 1, 1}, {4, 0, 0, N},  {0, M, 9, 0}};
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    REAL(case) c = REAL(make_case)(M, N, K, 0, 2);
+    real *whole = malloc(M * N * sizeof *whole), *out = malloc(M * N * sizeof *out);
+
+    for (int kind = 0; kind < 5; kind++)
+        for (size_t b = 0; b <= sizeof blocks / sizeof *blocks; b++) {
+            const bd_block *block = b ? &blocks[b - 1] : NULL;
+            real *to = b ? out : whole;
+            memset(out, 0xff, M * N * sizeof *out);
+            if (kind == 0)
+                k->gemm_nn(to, c.a, c.b, M, N, K, c.bias, true, block);
+            else if (kind == 1)
+                k->gemm_nt(to, c.a, c.b_turned, M, N, K, c.mask, block);
+            else if (kind == 2)
+                k->gemm_tn(to, c.a_turned, c.b, M, N, K, block);
+            else if (kind == 3)
+                k->gemm_nn_sparse(to, c.a, c.b, M, N, K, c.bias, true, block);
+            else
+                k->gemm_tn_sparse(to, c.a_turned, c.b, M, N, K, block);
+            for (bd_size i = 0; b && i < M; i++)
+                for (bd_size j = 0; j < N; j++) {
+                    const bool inside = i >= block->row && i < block->row + block->rows && j >= block->column &&
+                                        j < block->column + block->columns;
+                    const real expected = inside ? whole[i * N + j] : (real)NAN;
+                    CHECK_SAY(same_number(out[i * N + j], expected), "kind %d, block %d, (%d, %d)", kind, (int)b,
+                              (int)i, (int)j);
+                }
+        }
+    free(whole);
+    free(out);
     REAL(free_case)(&c);
 }
 
@@ -228,7 +267,7 @@ static void REAL(check_not_finite)(void)
     c.a[4 * K + 7] = (real)NAN;
     c.b[3 * N + 10] = (real)INFINITY;
     c.bias[20] = (real)NAN;
-    k->gemm_nn(REAL(fresh_out)(&c, 0), c.a, c.b, M, N, K, c.bias, true);
+    k->gemm_nn(REAL(fresh_out)(&c, 0), c.a, c.b, M, N, K, c.bias, true, NULL);
     for (bd_size i = 0; i < M; i++)
         for (bd_size j = 0; j < N; j++) {
             const real got = c.out[i * N + j];
@@ -289,6 +328,7 @@ FOR_EACH_TYPE(check_small_depths)
 FOR_EACH_TYPE(check_large_depths)
 FOR_EACH_TYPE(check_rows_alone)
 FOR_EACH_TYPE(check_not_finite)
+FOR_EACH_TYPE(check_blocks)
 FOR_EACH_TYPE(check_sum_rows)
 
 const test_group gemm_tests = {
@@ -300,6 +340,7 @@ const test_group gemm_tests = {
             {"products deeper than a panel are the same chains", check_large_depths},
             {"rows do not depend on how many are asked for", check_rows_alone},
             {"NaN and infinity stay in their row and column", check_not_finite},
+            {"blocks of a product are those of the whole", check_blocks},
             {"sums of rows are chains of additions", check_sum_rows},
             {0},
         },

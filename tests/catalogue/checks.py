@@ -60,6 +60,19 @@ def numerical_gradient(world, f, x, error, message):
     refused(world, lambda: bd.numerical_gradient(f, x), error, message, f, x)
 
 
+@case
+def a_step_that_float32_does_not_see(world):  # B118: 0 / 0 otherwise
+    x = np.array([1.0, 1000.0], np.float32)
+    refused(
+        world,
+        lambda: bd.numerical_gradient(lambda x: float((x**2).sum()), x, 1e-5),
+        ValueError,
+        "h = 1e-05 is lost beside an element of x that is 1000.0: float32 has no number so near. .*larger",
+        x,
+    )
+    assert bd.numerical_gradient(lambda x: float((x**2).sum()), x, 1.0)[1] == 2000
+
+
 @each("k", [0, 1, 2, 3, 5])
 def x_is_restored_when_f_raises_at_any_call(k):  # B116
     x = np.array([0.1, -0.0, 1e300])

@@ -11,6 +11,10 @@ def fit(w, **options):
     return w.net.fit(w.x, w.t, **{"epochs": 1, "seed": 3, "progress": False, **options})
 
 
+def fit_x(w, x):
+    return w.net.fit(x, w.t, epochs=1, seed=3)
+
+
 def bound_elsewhere(w):
     adam = bd.Adam()
     fresh_net().train_step(w.x, w.t, adam)
@@ -87,6 +91,28 @@ FIT_ROWS = [
         ValueError,
         "validation: x has shape.*expected 4",
     ),
+    ("validation=0.2", lambda w: fit(w, validation=0.2), TypeError, r"validation must be a pair \(x, t\), got float"),
+    ("validation of other counts", lambda w: fit(w, validation=(w.x, w.t[:5])), ValueError, "validation: x has 12 sam"),
+    ("validation the wrong way round", lambda w: fit(w, validation=(w.t, w.x)), ValueError, "validation: x has 1 dim"),
+    ("x and t the wrong way round", lambda w: w.net.fit(w.t, w.x, epochs=1, seed=3), ValueError, "x has 1 dimension"),
+    ("a callback class", lambda w: fit(w, callbacks=[bd.EarlyStopping]), TypeError, "write EarlyStopping"),
+    ("a callback alone", lambda w: fit(w, callbacks=bd.EarlyStopping(2)), TypeError, r"a list of callables.*\[...\]"),
+    ("a callback of one argument", lambda w: fit(w, callbacks=[lambda e: 0]), TypeError, "called as callback.net, ev"),
+    ("a schedule of none", lambda w: fit(w, schedule=lambda: 0), TypeError, "called as schedule.step"),
+    ("a schedule of NaN", lambda w: fit(w, schedule=lambda s: np.nan, seed=None), ValueError, "what schedule.* = nan"),
+    ("a schedule of None", lambda w: fit(w, schedule=lambda s: None, seed=None), TypeError, "what schedule.*must be a"),
+    ("a schedule raises", lambda w: fit(w, schedule=lambda s: fail(), seed=None), LookupError, "mine"),
+    ("optimizer of another library", lambda w: fit(w, optimizer=World), TypeError, "optimizer must be one of badak's"),
+    ("weight_decay=NaN", lambda w: fit(w, weight_decay=np.nan), ValueError, "weight_decay = nan"),
+    ("weight_decay=None", lambda w: fit(w, weight_decay=None), TypeError, "weight_decay must be a number"),
+    ("x one sample", lambda w: w.net.fit(w.x[0], w.t[0], epochs=1, seed=3), ValueError, r"pass x\[None\]"),
+    ("x texts", lambda w: w.net.fit(w.x.astype(str), w.t, epochs=1, seed=3), TypeError, "x must hold real numbers"),
+    ("x too large for float32", lambda w: fit_x(w, np.full((12, 4), 1e39)), ValueError, "NaN or infinity"),
+    ("save to a folder", lambda w: w.net.save("/"), IsADirectoryError, "director"),
+    ("save to a number", lambda w: w.net.save(3), TypeError, "PathLike"),
+    ("save into nowhere", lambda w: w.net.save("/nowhere/n"), FileNotFoundError, "/nowhere"),
+    ("save to /dev/full", lambda w: w.net.save("/dev/full"), (ValueError, FileNotFoundError), "regular file|"),
+    ("checkup of other counts", lambda w: w.net.checkup(w.x, w.t[:3]), ValueError, "x has 12 samples, but t has 3"),
     ("validation empty", lambda w: fit(w, validation=(w.x[:0], w.t[:0])), ValueError, "validation: x has no samples"),
     ("validation=(None, None)", lambda w: fit(w, validation=(None, None)), TypeError, "validation: x must hold real"),
     ("shuffle=str", lambda w: fit(w, shuffle="no"), TypeError, "shuffle must be True or False, got str"),

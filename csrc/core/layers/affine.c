@@ -27,25 +27,29 @@ static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
     const bd_size n = io->shape->dim[0], in = bd_features(io->shape), units = layer->hyper[UNITS].i;
     const REAL(bd_kernels) *k = io->kernels;
 
+    const bd_block block = share_of_product(io, n, units);
+
     if (REAL(is_sparse)(io->x[0], n, in, io->param[W], in * units, units, k))
-        k->gemm_nn_sparse(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out);
+        k->gemm_nn_sparse(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
     else
-        k->gemm_nn(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out);
+        k->gemm_nn(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
 }
 
 static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_size n = io->shape->dim[0], in = bd_features(io->shape), units = layer->hyper[UNITS].i;
+    const bd_block dw = share_of_product(io, in, units), dx = share_of_product(io, n, in);
     const REAL(bd_kernels) *k = io->kernels;
 
     /* out = x W + b */
     if (REAL(is_sparse)(io->x[0], n, in, io->dout, n * units, units, k)) /* dW = x^T dout */
-        k->gemm_tn_sparse(io->dparam[W], io->x[0], io->dout, in, units, n);
+        k->gemm_tn_sparse(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
     else
-        k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n);
-    k->sum_rows(io->dparam[B], io->dout, n, units); /* db = sum of dout over the batch */
-    if (io->dx[0])                                  /* dx = dout W^T, 0 where a ReLU made x 0 */
-        k->gemm_nt(io->dx[0], io->dout, io->param[W], n, in, units, io->relu_dx ? io->x[0] : NULL);
+        k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
+    if (bd_is_last(io))
+        k->sum_rows(io->dparam[B], io->dout, n, units); /* db = sum of dout over the batch */
+    if (io->dx[0])                                      /* dx = dout W^T, 0 where a ReLU made x 0 */
+        k->gemm_nt(io->dx[0], io->dout, io->param[W], n, in, units, io->relu_dx ? io->x[0] : NULL, &dx);
 }
 
 /* part: out[unit] */
@@ -75,11 +79,35 @@ static void REAL(affine_spread)(const bd_layer *layer, const bd_io *io, void *ou
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 
 enum { UNITS, INIT };       /* hyper-parameters */
 enum { W, B };              /* parameters */
 enum { LOOKED_AT = 8 };     /* rows of x, about, that tell how many of its elements are 0 */
 enum { SPARSE_LEAST = 32 }; /* samples and units with which skipping can pay */
+
+/* This part's share of a product (m, n). A product copies the columns of its right side once for all rows, so wide
+ * shares are dearer than high ones; but a share of a few rows pays for the copy alone. */
+static bd_block share_of_product(const bd_io *io, bd_size m, bd_size n)
+{
+    enum { ROWS_OF_A_COPY = 8, COLUMNS = 8 };
+    const int parts = io->parts > 1 ? io->parts : 1;
+    bd_size least = 0;
+    int bands = 1; /* of rows; the others are of columns */
+
+    for (int rows = 1; rows <= parts; rows++) {
+        const bd_size high = bd_share_of(m, 1, rows - 1, rows).count;
+        const bd_size wide = bd_share_of(n, COLUMNS, parts / rows - 1, parts / rows).count;
+        const bd_size cost = (high + ROWS_OF_A_COPY) * ((wide + COLUMNS - 1) / COLUMNS);
+        if (parts % rows == 0 && (least == 0 || cost < least)) {
+            least = cost;
+            bands = rows;
+        }
+    }
+    const bd_range rows = bd_share_of(m, 1, io->part % bands, bands);
+    const bd_range columns = bd_share_of(n, COLUMNS, io->part / bands, parts / bands);
+    return (bd_block){rows.from, rows.count, columns.from, columns.count};
+}
 
 #define BD_BODY "layers/affine.c"
 #include "../each_real.h"
@@ -108,7 +136,7 @@ static void affine_reach(const bd_layer *layer, const bd_shape *x, int param, bd
 const bd_layer_kind bd_affine = {
     .name = "Affine",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_CAN_RELU,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_SHARES,
     .hyper = {[UNITS] = {"units", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [INIT] = {"init", BD_INIT, .min = 0, .max = 1e300, .fallback = BD_INIT_HE}},
     .param = {[W] = {"W", BD_WEIGHT}, [B] = {"b", BD_BIAS}},

@@ -11,23 +11,29 @@
  */
 #ifdef real
 
-/* sum[d] = sum over n and s of a b (b NULL: of a) */
-static void REAL(sum_over_batch)(wide_real *sum, const real *a, const real *b, bd_size n, bd_size d, bd_size s)
+/* sum[c] = sum over n and s of a b (b NULL: of a), for the means `of` */
+static void REAL(sum_over_batch)(wide_real *sum, const real *a, const real *b, bd_size n, bd_size d, bd_size s,
+                                 bd_range of)
 {
-    for (bd_size c = 0; c < d; c++)
+    const bd_size end = of.from + of.count;
+
+    for (bd_size c = of.from; c < end; c++)
         sum[c] = 0;
     for (bd_size i = 0; i < n; i++)
-        for (bd_size c = 0; c < d; c++) {
+        for (bd_size c = of.from, at = (i * d + c) * s; c < end; c++) {
             wide_real part = 0;
-            for (bd_size j = 0; j < s; j++, a++)
-                part += b ? (wide_real)*a * *b++ : *a;
+            for (bd_size j = 0; j < s; j++, at++)
+                part += b ? (wide_real)a[at] * b[at] : a[at];
             sum[c] += part;
         }
 }
 
+/* Each part has its share of the means, and the numbers that belong to them. */
 static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_size n = io->shape->dim[0], d = normalized(layer, io->shape), s = bd_features(io->shape) / d;
+    const bd_range of = bd_share(io, d, unit_of(s));
+    const bd_size end = of.from + of.count;
     const real *x = io->x[0], *gamma = io->param[GAMMA], *beta = io->param[BETA];
     const double eps = layer->hyper[EPS].f, momentum = layer->hyper[MOMENTUM].f;
     real *out = io->out, *xhat = io->keep, *std = xhat + n * d * s, *mean = std + d;
@@ -35,20 +41,17 @@ static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io
     wide_real *sum = (wide_real *)io->work;
     const wide_real count = (wide_real)(n * s);
 
-    if (io->training) {
-        REAL(sum_over_batch)(sum, x, NULL, n, d, s);
-        for (bd_size c = 0; c < d; c++)
-            mean[c] = (real)(sum[c] / count);
-    } else {
-        memcpy(mean, running_mean, (size_t)d * sizeof *mean);
-    }
-    for (bd_size i = 0, at = 0; i < n; i++)
-        for (bd_size c = 0; c < d; c++)
+    if (io->training)
+        REAL(sum_over_batch)(sum, x, NULL, n, d, s, of);
+    for (bd_size c = of.from; c < end; c++)
+        mean[c] = io->training ? (real)(sum[c] / count) : running_mean[c];
+    for (bd_size i = 0; i < n; i++)
+        for (bd_size c = of.from, at = (i * d + c) * s; c < end; c++)
             for (bd_size j = 0; j < s; j++, at++)
                 xhat[at] = x[at] - mean[c]; /* not yet divided */
     if (io->training)
-        REAL(sum_over_batch)(sum, xhat, xhat, n, d, s);
-    for (bd_size c = 0; c < d; c++) {
+        REAL(sum_over_batch)(sum, xhat, xhat, n, d, s, of);
+    for (bd_size c = of.from; c < end; c++) {
         const wide_real var = io->training ? sum[c] / count : (wide_real)running_var[c];
         std[c] = (real)WIDE_SQRT(var + (wide_real)eps);
         if (io->training) {
@@ -56,8 +59,8 @@ static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io
             running_var[c] = (real)((wide_real)momentum * running_var[c] + (wide_real)(1 - momentum) * var);
         }
     }
-    for (bd_size i = 0, at = 0; i < n; i++)
-        for (bd_size c = 0; c < d; c++)
+    for (bd_size i = 0; i < n; i++)
+        for (bd_size c = of.from, at = (i * d + c) * s; c < end; c++)
             for (bd_size j = 0; j < s; j++, at++) {
                 xhat[at] /= std[c];
                 out[at] = gamma[c] * xhat[at] + beta[c];
@@ -67,22 +70,24 @@ static void REAL(batch_normalization_forward)(const bd_layer *layer, const bd_io
 static void REAL(batch_normalization_backward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_size n = io->shape->dim[0], d = normalized(layer, io->shape), s = bd_features(io->shape) / d;
+    const bd_range of = bd_share(io, d, unit_of(s));
+    const bd_size end = of.from + of.count;
     const real *dout = io->dout, *xhat = io->keep, *std = xhat + n * d * s, *gamma = io->param[GAMMA];
     real *dx = io->dx[0], *dgamma = io->dparam[GAMMA], *dbeta = io->dparam[BETA];
     wide_real *sum = (wide_real *)io->work;
     const real count = (real)(n * s);
 
     /* out = gamma xhat + beta, xhat = (x - mean) / std; mean and std depend on x too */
-    REAL(sum_over_batch)(sum, dout, NULL, n, d, s);
-    for (bd_size c = 0; c < d; c++)
+    REAL(sum_over_batch)(sum, dout, NULL, n, d, s, of);
+    for (bd_size c = of.from; c < end; c++)
         dbeta[c] = (real)sum[c];
-    REAL(sum_over_batch)(sum, dout, xhat, n, d, s);
-    for (bd_size c = 0; c < d; c++)
+    REAL(sum_over_batch)(sum, dout, xhat, n, d, s, of);
+    for (bd_size c = of.from; c < end; c++)
         dgamma[c] = (real)sum[c];
     if (!dx)
         return;
-    for (bd_size i = 0, at = 0; i < n; i++)
-        for (bd_size c = 0; c < d; c++)
+    for (bd_size i = 0; i < n; i++)
+        for (bd_size c = of.from, at = (i * d + c) * s; c < end; c++)
             for (bd_size j = 0; j < s; j++, at++) {
                 real inner = dout[at];
                 if (io->training) /* otherwise mean and std are constants */
@@ -97,6 +102,7 @@ static void REAL(batch_normalization_backward)(const bd_layer *layer, const bd_i
 #include <string.h>
 
 #include "../badak.h"
+#include "../share.h"
 
 enum { MOMENTUM, EPS, PER_CHANNEL }; /* hyper-parameters */
 enum { GAMMA, BETA };                /* parameters */
@@ -108,6 +114,12 @@ enum { MEAN, VAR };                  /* buffers */
 static bd_size normalized(const bd_layer *layer, const bd_shape *x)
 {
     return layer->hyper[PER_CHANNEL].i ? x->dim[1] : bd_features(x);
+}
+
+/* Shares of means whose numbers lie side by side are whole cache lines. */
+static bd_size unit_of(bd_size s)
+{
+    return s < BD_LINE ? BD_LINE : 1;
 }
 
 #define BD_BODY "layers/batch_normalization.c"
@@ -131,7 +143,7 @@ static bd_status batch_normalization_shape(const bd_layer *layer, const bd_shape
 const bd_layer_kind bd_batch_normalization = {
     .name = "BatchNormalization",
     .inputs = 1,
-    .flags = BD_MIXES_SAMPLES | BD_DIFFERS_IN_TRAINING,
+    .flags = BD_MIXES_SAMPLES | BD_DIFFERS_IN_TRAINING | BD_SHARES,
     .hyper = {[MOMENTUM] = {"momentum", BD_REAL, .min = 0, .max = 1, .below = true, .fallback = 0.9},
               [EPS] = {"eps", BD_REAL, .min = 0, .above = true, .max = 1, .fallback = 1e-6},
               [PER_CHANNEL] = {"per_channel", BD_INT, .min = 0, .max = 1}},

@@ -17,10 +17,10 @@ static void REAL(turn_filters_last)(real *last, const real *w, const bd_window *
         k->transpose(last + c * f, s->c * f, w + c * area, s->c * area, f, area);
 }
 
-static void REAL(turn_filters_first)(real *w, const real *last, const bd_window *s, bd_size f,
+static void REAL(turn_filters_first)(real *w, const real *last, const bd_window *s, bd_size f, bd_range channels,
                                      const REAL(bd_kernels) * k)
 {
-    for (bd_size c = 0, area = s->fh * s->fw; c < s->c; c++)
+    for (bd_size c = channels.from, area = s->fh * s->fw; c < channels.from + channels.count; c++)
         k->transpose(w + c * area, s->c * area, last + c * f, s->c * f, area, f);
 }
 
@@ -31,10 +31,10 @@ static void REAL(turn_channels_last)(real *last, const real *w, const bd_window 
         k->transpose(last + i * area * s->c, s->c, w + i * area * s->c, area, s->c, area);
 }
 
-static void REAL(turn_channels_first)(real *w, const real *last, const bd_window *s, bd_size f,
+static void REAL(turn_channels_first)(real *w, const real *last, const bd_window *s, bd_range filters,
                                       const REAL(bd_kernels) * k)
 {
-    for (bd_size i = 0, area = s->fh * s->fw; i < f; i++)
+    for (bd_size i = filters.from, area = s->fh * s->fw; i < filters.from + filters.count; i++)
         k->transpose(w + i * area * s->c, area, last + i * area * s->c, s->c, area, s->c);
 }
 
@@ -86,8 +86,12 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
     const bd_size f = layer->hyper[FILTERS].i, area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
     real *piece[PIECES];
+
+    if (!images.count)
+        return;
 
     REAL(pieces_of)(piece, io->work, &s, f);
     REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
@@ -96,7 +100,7 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     if (winograd)
         k->winograd_filters(piece[SQUARES], piece[WEIGHTS], s.c * f);
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
-    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+    for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
         real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : piece[OUT];
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
@@ -133,26 +137,32 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     REAL(unframe)(dx, frame, s, mask, k);
 }
 
-/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool. */
+/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool. Each part looks at its
+ * share. */
 static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
-    const bd_size count = bd_count(io->out_shape);
+    const bd_size out = bd_count(io->out_shape), in = bd_count(io->shape);
+    const bd_range of_out = bd_share(io, out, BD_LINE), of_x = bd_share(io, in, BD_LINE);
+    int64_t *count = io->common, total = 0; /* of each part; too many if x is not finite */
 
-    return list_possible(s, f) && k->count_nonzero(io->dout, count) <= count / 5 * 2 &&
-           k->all_below(io->x[0], bd_count(io->shape), (real)INFINITY) &&
-           k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
+    if (!list_possible(s, f))
+        return false;
+    count[io->part] = k->count_nonzero((const real *)io->dout + of_out.from, of_out.count);
+    if (!k->all_below((const real *)io->x[0] + of_x.from, of_x.count, (real)INFINITY))
+        count[io->part] = out + 1;
+    bd_meet(io);
+    for (int i = 0; i < io->parts || i < 1; i++)
+        total += count[i];
+    return total <= out / 5 * 2 && k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
-static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
+/* Adds what `images` make of dW and db, as the kernels want it, to dw and db; and their dx. */
+static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range images, bool sparse,
+                                  real *piece[PIECES], const bd_window *s, bd_size f)
 {
-    const bd_size f = layer->hyper[FILTERS].i;
-    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), back = back_of(&s, f);
-    const bd_size size = s.fh * s.fw * s.c * f, area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const bd_size area = s->oh * s->ow, image = s->h * s->w * s->c;
+    const bd_window framed = frame_of(s);
     const REAL(bd_kernels) *k = io->kernels;
-    const bool sparse = REAL(is_sparse)(io, &s, f, k);
-    real *piece[PIECES], *db = io->dparam[B];
-
-    REAL(pieces_of)(piece, io->work, &s, f);
     REAL(bd_nonzero)
     list = {.value = piece[VALUES],
             .filter_value = piece[FILTER_VALUES],
@@ -160,24 +170,14 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
             .window = (int32_t *)piece[FILTER_INDEX],
             .window_count = (int32_t *)piece[COUNTS],
             .filter_count = (int32_t *)piece[FILTER_COUNTS]};
-    real *dw = piece[GRADIENT];
-    if (io->dx[0] && sparse) {
-        REAL(turn_channels_last)(piece[WEIGHTS], io->param[W], &s, f, k);
-    } else if (io->dx[0]) {
-        REAL(turn_filters_last)(dw, io->param[W], &s, f, k);
-        REAL(turn_back)(piece[WEIGHTS], dw, &s, f, k);
-    }
-    memset(dw, 0, (size_t)size * sizeof *dw);
-    memset(db, 0, (size_t)f * sizeof *db);
-    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
-    memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
-    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+
+    for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * area * f;
-        x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
+        x = REAL(channels_last)(piece[IMAGE], x, s->c, s->h * s->w, io->x_last, k);
         dout = REAL(channels_last)(piece[OUT], dout, f, area, io->out_last, k);
         const real *padded = x;
-        if (s.pad) {
-            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+        if (s->pad) {
+            REAL(put)(piece[FRAME], framed.h, framed.w, x, s->h, s->w, s->c, s->pad, s->pad);
             padded = piece[FRAME];
         }
 
@@ -191,16 +191,60 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
         k->sum_rows(piece[SUMS], dout, area, f);
         k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
-            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : piece[IMAGE_GRADIENT];
-            REAL(image_gradient)(to, dout, sparse ? &list : NULL, piece, &s, f, io->relu_dx ? x : NULL, k);
+            real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s->c == 1 ? dx : piece[IMAGE_GRADIENT];
+            REAL(image_gradient)(to, dout, sparse ? &list : NULL, piece, s, f, io->relu_dx ? x : NULL, k);
             if (to != dx)
-                k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
+                k->transpose(dx, s->h * s->w, to, s->c, s->h * s->w, s->c);
         }
     }
+}
+
+/* sum[range] = the sum of it over `count` arrays, `stride` apart */
+static void REAL(sum_arrays)(real *sum, const real *array, bd_size stride, bd_size count, bd_range range,
+                             const REAL(bd_kernels) * k)
+{
+    memcpy(sum + range.from, array + range.from, (size_t)range.count * sizeof *sum);
+    for (bd_size i = 1; i < count; i++)
+        k->add(sum + range.from, sum + range.from, array + i * stride + range.from, range.count);
+}
+
+/* dW and db are summed over the images of a bunch, and then over the bunches: however many parts there are, the same.
+ */
+static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
+{
+    const bd_size f = layer->hyper[FILTERS].i, n = io->shape->dim[0];
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), back = back_of(&s, f);
+    const bd_size size = s.fh * s.fw * s.c * f, bunches = bunches_of(n, size), stride = bunch_size(size, f);
+    const bd_range mine = bd_share(io, bunches, 1);
+    const REAL(bd_kernels) *k = io->kernels;
+    const bool sparse = REAL(is_sparse)(io, &s, f, k);
+    real *piece[PIECES], *sums = (real *)((int64_t *)io->common + BD_MOST_THREADS);
+
+    REAL(pieces_of)(piece, io->work, &s, f);
+    if (io->dx[0] && sparse && mine.count) {
+        REAL(turn_channels_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    } else if (io->dx[0] && mine.count) {
+        REAL(turn_filters_last)(piece[GRADIENT], io->param[W], &s, f, k);
+        REAL(turn_back)(piece[WEIGHTS], piece[GRADIENT], &s, f, k);
+    }
+    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
+    for (bd_size i = mine.from; i < mine.from + mine.count; i++) {
+        real *dw = sums + i * stride, *db = dw + size;
+        const bd_size from = n * i / bunches;
+        memset(dw, 0, (size_t)(size + f) * sizeof *dw);
+        REAL(images_backward)(io, dw, db, (bd_range){from, n * (i + 1) / bunches - from}, sparse, piece, &s, f);
+    }
+    bd_meet(io);
+    real *total = sums + bunches * stride;
+    REAL(sum_arrays)(total, sums, stride, bunches, bd_share(io, size, BD_LINE), k);
+    if (bd_is_last(io))
+        REAL(sum_arrays)(io->dparam[B], sums + size, stride, bunches, (bd_range){0, f}, k);
+    bd_meet(io);
     if (sparse)
-        REAL(turn_channels_first)(io->dparam[W], dw, &s, f, k);
+        REAL(turn_channels_first)(io->dparam[W], total, &s, bd_share(io, f, 1), k);
     else
-        REAL(turn_filters_first)(io->dparam[W], dw, &s, f, k);
+        REAL(turn_filters_first)(io->dparam[W], total, &s, f, bd_share(io, s.c, 1), k);
 }
 
 /* out (oh, ow) += weight times what tap (i, j) of a window sees of channel x (h, w). */
@@ -265,6 +309,7 @@ static void REAL(convolution_spread)(const bd_layer *layer, const bd_io *io, voi
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 
 enum { FILTERS, HEIGHT, WIDTH, STRIDE, PAD, DILATION, INIT }; /* hyper-parameters */
 enum { W, B };                                                /* parameters */
@@ -272,7 +317,7 @@ enum { W, B };                                                /* parameters */
 /* What io->work is divided into. */
 enum {
     WEIGHTS,  /* W as a kernel wants it */
-    GRADIENT, /* dW, likewise */
+    GRADIENT, /* on the way there */
     SUMS,     /* of dout (f) */
     FRAME,    /* x within its padding */
     BACK_FRAME,
@@ -389,6 +434,24 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
     return !failed;
 }
 
+/* Of the images of a batch, for dW: enough that threads find shares of the same size, but a handful of images or more,
+ * and not so many that their sums need much memory. */
+static bd_size bunches_of(bd_size n, bd_size size)
+{
+    enum { MOST_BUNCHES = 16, IMAGES = 4, MOST_NUMBERS = 1 << 21 };
+    bd_size bunches = n / IMAGES < MOST_BUNCHES ? n / IMAGES : MOST_BUNCHES;
+
+    if (bunches * size > MOST_NUMBERS)
+        bunches = MOST_NUMBERS / size;
+    return bunches > 1 ? bunches : 1;
+}
+
+/* Room for dW and db of one. */
+static bd_size bunch_size(bd_size size, bd_size f)
+{
+    return (size + f + BD_LINE - 1) / BD_LINE * BD_LINE;
+}
+
 #define BD_BODY "layers/channels_last.h"
 #include "../each_real.h"
 
@@ -419,7 +482,9 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
         *detail = (bd_detail){.what = "Convolution"};
         return BD_TOO_LARGE;
     }
-    form->macs = bd_count(&form->param[W]) * s.oh * s.ow;
+    const bd_size size = bd_count(&form->param[W]);
+    form->common = 2 * BD_MOST_THREADS + (bunches_of(x->dim[0], size) + 1) * bunch_size(size, filters);
+    form->macs = size * s.oh * s.ow;
     return BD_OK;
 }
 
@@ -437,7 +502,7 @@ static void convolution_reach(const bd_layer *layer, const bd_shape *x, int para
 const bd_layer_kind bd_convolution = {
     .name = "Convolution",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES | BD_SHARES,
     .hyper = {[FILTERS] = SIZE("filters"),
               [HEIGHT] = SIZE("height"),
               [WIDTH] = SIZE("width"),

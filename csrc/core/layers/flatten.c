@@ -8,15 +8,19 @@
 
 static void REAL(flatten_forward)(const bd_layer *layer, const bd_io *io)
 {
+    const bd_range r = bd_share_elements(io);
+
     (void)layer;
-    memcpy(io->out, io->x[0], (size_t)bd_count(io->shape) * sizeof(real));
+    memcpy((real *)io->out + r.from, (const real *)io->x[0] + r.from, (size_t)r.count * sizeof(real));
 }
 
 static void REAL(flatten_backward)(const bd_layer *layer, const bd_io *io)
 {
+    const bd_range r = bd_share_elements(io);
+
     (void)layer;
     if (io->dx[0])
-        memcpy(io->dx[0], io->dout, (size_t)bd_count(io->shape) * sizeof(real));
+        memcpy((real *)io->dx[0] + r.from, (const real *)io->dout + r.from, (size_t)r.count * sizeof(real));
 }
 
 #else
@@ -24,6 +28,7 @@ static void REAL(flatten_backward)(const bd_layer *layer, const bd_io *io)
 #include <string.h>
 
 #include "../badak.h"
+#include "../share.h"
 
 #define BD_BODY "layers/flatten.c"
 #include "../each_real.h"
@@ -39,7 +44,7 @@ static bd_status flatten_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_flatten = {
     .name = "Flatten",
     .inputs = 1,
-    .flags = BD_PER_CHANNEL,
+    .flags = BD_PER_CHANNEL | BD_SHARES,
     .shape = flatten_shape,
     .forward = BD_EACH_REAL(flatten_forward),
     .backward = BD_EACH_REAL(flatten_backward),

@@ -8,30 +8,31 @@
 
 static void REAL(leaky_relu_forward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_size count = bd_count(io->shape);
+    const bd_range r = bd_share_elements(io);
     const real slope = (real)layer->hyper[SLOPE].f;
     const real *x = io->x[0];
     real *out = io->out;
 
-    for (bd_size i = 0; i < count; i++)
+    for (bd_size i = r.from; i < r.from + r.count; i++)
         out[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
 
 static void REAL(leaky_relu_backward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_size count = bd_count(io->shape);
+    const bd_range r = bd_share_elements(io);
     const real slope = (real)layer->hyper[SLOPE].f;
     const real *x = io->x[0], *dout = io->dout;
     real *dx = io->dx[0];
 
     /* out = x where x > 0, else slope x */
-    for (bd_size i = 0; dx && i < count; i++)
+    for (bd_size i = r.from; dx && i < r.from + r.count; i++)
         dx[i] = x[i] > 0 ? dout[i] : slope * dout[i];
 }
 
 #else
 
 #include "../badak.h"
+#include "../share.h"
 #include "same_shape.h"
 
 enum { SLOPE }; /* hyper-parameters */
@@ -50,7 +51,7 @@ static double below_0(const bd_layer *layer)
 const bd_layer_kind bd_leaky_relu = {
     .name = "LeakyRelu",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_ANY_ORDER | BD_PER_CHANNEL,
+    .flags = BD_KEEP_INPUT | BD_ANY_ORDER | BD_PER_CHANNEL | BD_SHARES,
     .hyper = {[SLOPE] = {"slope", BD_REAL, .min = 0, .max = 1, .fallback = 0.01}},
     .shape = same_shape,
     .forward = BD_EACH_REAL(leaky_relu_forward),

@@ -12,10 +12,11 @@ static void REAL(pooling_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
     real *x_room = io->work, *out_room = x_room + image;
 
-    for (bd_size i = 0; i < io->shape->dim[0]; i++) {
+    for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
         real *out = (real *)io->out + i * area * s.c, *to = io->out_last || s.c == 1 ? out : out_room;
         k->pool(to, x, &s, layer->hyper[MEAN].i, io->relu_out);
@@ -28,10 +29,11 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_window s = window_of(layer, io->shape);
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
     real *x_room = io->work, *dout_room = x_room + image, *dx_room = dout_room + area * s.c;
 
-    for (bd_size i = 0; i < io->shape->dim[0] && io->dx[0]; i++) {
+    for (bd_size i = images.from; i < images.from + images.count && io->dx[0]; i++) {
         const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
         const real *dout =
             REAL(channels_last)(dout_room, (const real *)io->dout + i * area * s.c, s.c, area, io->out_last, k);
@@ -79,6 +81,7 @@ static bd_branch REAL(pooling_branch)(const bd_layer *layer, const bd_io *io, co
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 
 enum { HEIGHT, WIDTH, STRIDE, PAD, MEAN }; /* hyper-parameters */
 
@@ -124,7 +127,7 @@ static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_pooling = {
     .name = "Pooling",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES | BD_PER_CHANNEL,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES | BD_PER_CHANNEL | BD_SHARES,
     .hyper = {[HEIGHT] = {"pool_h", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [WIDTH] = {"pool_w", BD_INT, .min = 1, .max = 0x1p48, .needed = true},
               [STRIDE] = {"stride", BD_INT, .min = 1, .max = 0x1p62, .fallback = 2},

@@ -111,6 +111,14 @@ bd_status bd_layer_form(const bd_layer *layer, const bd_shape *x, bd_form *form,
     return BD_OK;
 }
 
+double bd_layer_operations(const bd_form *form, bd_size n, const bd_shape *x)
+{
+    enum { OF_AN_ELEMENT = 4 };
+    const bd_size in = bd_features(x), out = bd_features(&form->out);
+
+    return (double)n * (2 * (double)form->macs + OF_AN_ELEMENT * (double)(in > out ? in : out));
+}
+
 bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size n, bd_size width, bd_dtype dtype,
                           bd_detail *detail)
 {

@@ -9,26 +9,31 @@
 
 static void REAL(relu_forward)(const bd_layer *layer, const bd_io *io)
 {
+    const bd_range r = bd_share_elements(io);
     const REAL(bd_kernels) *k = io->kernels;
 
     (void)layer;
-    k->relu(io->out, io->x[0], bd_count(io->shape));
+    k->relu((real *)io->out + r.from, (const real *)io->x[0] + r.from, r.count);
 }
 
 static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 {
+    const bd_range r = bd_share_elements(io);
     const REAL(bd_kernels) *k = io->kernels;
+    const real *out = io->out, *dout = io->dout;
+    real *dx = io->dx[0];
 
     (void)layer;
     /* out = x where x > 0, else 0: out tells the two apart as well as x */
-    if (io->dx[0])
-        k->relu_backward(io->dx[0], io->dout, io->out, bd_count(io->shape));
+    if (dx)
+        k->relu_backward(dx + r.from, dout + r.from, out + r.from, r.count);
 }
 
 #else
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 #include "same_shape.h"
 
 static double below_0(const bd_layer *layer)
@@ -46,7 +51,7 @@ static double below_0(const bd_layer *layer)
 const bd_layer_kind bd_relu = {
     .name = "Relu",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT | BD_IS_RELU | BD_ANY_ORDER | BD_PER_CHANNEL,
+    .flags = BD_KEEP_OUTPUT | BD_IS_RELU | BD_ANY_ORDER | BD_PER_CHANNEL | BD_SHARES,
     .shape = same_shape,
     .forward = BD_EACH_REAL(relu_forward),
     .backward = BD_EACH_REAL(relu_backward),

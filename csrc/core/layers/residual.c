@@ -10,21 +10,23 @@
 
 static void REAL(residual_forward)(const bd_layer *layer, const bd_io *io)
 {
+    const bd_range r = bd_share_elements(io);
     const REAL(bd_kernels) *k = io->kernels;
+    const real *x = io->x[0], *branch = io->x[1];
 
     (void)layer;
-    k->add(io->out, io->x[0], io->x[1], bd_count(io->shape));
+    k->add((real *)io->out + r.from, x + r.from, branch + r.from, r.count);
 }
 
 static void REAL(residual_backward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_size count = bd_count(io->shape);
+    const bd_range r = bd_share_elements(io);
 
     (void)layer;
     /* out = x + branch(x) */
     for (int i = 0; i < 2; i++)
         if (io->dx[i])
-            memcpy(io->dx[i], io->dout, (size_t)count * sizeof(real));
+            memcpy((real *)io->dx[i] + r.from, (const real *)io->dout + r.from, (size_t)r.count * sizeof(real));
 }
 
 #else
@@ -33,6 +35,7 @@ static void REAL(residual_backward)(const bd_layer *layer, const bd_io *io)
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 
 #define BD_BODY "layers/residual.c"
 #include "../each_real.h"
@@ -52,7 +55,7 @@ const bd_layer_kind bd_residual = {
     .name = "Residual",
     .inputs = 2,
     .branches = 1,
-    .flags = BD_ANY_ORDER,
+    .flags = BD_ANY_ORDER | BD_SHARES,
     .shape = residual_shape,
     .forward = BD_EACH_REAL(residual_forward),
     .backward = BD_EACH_REAL(residual_backward),

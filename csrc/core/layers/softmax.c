@@ -10,21 +10,23 @@
 static void REAL(softmax_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_size c = io->shape->dim[io->shape->ndim - 1];
+    const bd_range rows = bd_share(io, bd_count(io->shape) / c, 1);
     const REAL(bd_kernels) *k = io->kernels;
 
     (void)layer;
-    k->softmax_rows(io->out, io->x[0], bd_count(io->shape) / c, c);
+    k->softmax_rows((real *)io->out + rows.from * c, (const real *)io->x[0] + rows.from * c, rows.count, c);
 }
 
 static void REAL(softmax_backward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_size c = io->shape->dim[io->shape->ndim - 1], rows = bd_count(io->shape) / c;
-    const real *out = io->out, *dout = io->dout;
-    real *dx = io->dx[0];
+    const bd_size c = io->shape->dim[io->shape->ndim - 1];
+    const bd_range rows = bd_share(io, bd_count(io->shape) / c, 1);
+    const real *out = (const real *)io->out + rows.from * c, *dout = (const real *)io->dout + rows.from * c;
+    real *dx = io->dx[0] ? (real *)io->dx[0] + rows.from * c : NULL;
 
     (void)layer;
     /* out_i = exp(x_i) / sum exp(x): d out_i / d x_j = out_i ((i == j) - out_j) */
-    for (bd_size i = 0; dx && i < rows; i++, out += c, dout += c, dx += c) {
+    for (bd_size i = 0; dx && i < rows.count; i++, out += c, dout += c, dx += c) {
         wide_real mixed = 0;
         for (bd_size j = 0; j < c; j++)
             mixed += (wide_real)dout[j] * out[j];
@@ -37,6 +39,7 @@ static void REAL(softmax_backward)(const bd_layer *layer, const bd_io *io)
 
 #include "../badak.h"
 #include "../../kernels/kernels.h"
+#include "../share.h"
 
 #define BD_BODY "layers/softmax.c"
 #include "../each_real.h"
@@ -55,7 +58,7 @@ static bd_status softmax_shape(const bd_layer *layer, const bd_shape *x, bd_form
 const bd_layer_kind bd_softmax = {
     .name = "Softmax",
     .inputs = 1,
-    .flags = BD_KEEP_OUTPUT,
+    .flags = BD_KEEP_OUTPUT | BD_SHARES,
     .shape = softmax_shape,
     .forward = BD_EACH_REAL(softmax_forward),
     .backward = BD_EACH_REAL(softmax_backward),

@@ -12,6 +12,7 @@ import datetime
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import machine
@@ -32,9 +33,9 @@ def arguments():
     return parser.parse_args()
 
 
-def timed_run(threads, args):
+def timed_run(threads, scratch, args):
     """What one process has told: (the facts of the run, a list of works, how it ended if not well)."""
-    command = [sys.executable, str(HERE / "timed_run.py"), "--threads", str(threads)]
+    command = [sys.executable, str(HERE / "timed_run.py"), "--threads", str(threads), "--scratch", scratch]
     command += ["--quick"] if args.quick else []
     for option in ("only", "against"):
         if getattr(args, option):
@@ -75,10 +76,11 @@ def main():
     load = machine.load()
     processes = whole_processes(args)
     runs, troubles = [], []
-    for threads in args.threads:
-        about, works, ended = timed_run(threads, args)
-        runs.append(about | {"works": works})
-        troubles += [ended] if ended else []
+    with tempfile.TemporaryDirectory() as scratch:
+        for threads in args.threads:
+            about, works, ended = timed_run(threads, scratch, args)
+            runs.append(about | {"works": works})
+            troubles += [ended] if ended else []
     import badak
 
     packages = sorted({"badak", *(package for run in runs for package in run.get("packages", ()))})

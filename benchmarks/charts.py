@@ -61,7 +61,8 @@ def _relative(record, prefix, title, path):
     handles = {}
     for axes in all_axes[0]:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=7)
+    names = [name for name in COLOURS if name in handles]
+    figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=4, fontsize=7)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -88,7 +89,7 @@ def _peak(record, path):
         axes.set_yticks(range(len(works)), labels, fontsize=8)
         axes.set_ylim(len(works) - 0.5, -0.5)
         axes.axvline(100, color="black", linewidth=0.8)
-        axes.set_xlabel("% of the peak of fused multiply-adds (plain algorithm's operations)")
+        axes.set_xlabel("% of the peak (operations of the plain algorithm)")
         axes.set_title(f"badak (above) and the fastest peer, {threads} thread{'s' if threads > 1 else ''}", fontsize=10)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import machine
 
@@ -10,6 +11,7 @@ import machine
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--scratch", type=Path, help="folder of what the processes of a run share")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", metavar="TEXT")
     parser.add_argument("--against", nargs="+", metavar="TEXT")
@@ -25,10 +27,12 @@ def main():
     bound = machine.use_threads(args.threads)
 
     # only now: these import what reads the number of threads
+    import check
     import contestants
     import race
     import works
 
+    check.scratch = args.scratch
     here, absent = contestants.present(args.against, args.quick)
     threads = machine.set_and_verify_threads(args.threads)
     peak = machine.Peak(args.threads)

@@ -73,9 +73,10 @@ class NetWork:
                 continue  # it takes twenty times as long as the others
             try:
                 errors[one.name] = self._checked(one)
+                run = self._run(one)
                 if self.kind != "infer" and self.net.without_dropout() != self.net:
                     one.build(self.net, self.net.optimizer)
-                run = self._run(one)
+                    run(1)  # who compiles has compiled another net for the check
             except Exception as error:  # whatever a peer raises: the others go on
                 failed[one.name] = _text(error)
                 continue

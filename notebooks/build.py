@@ -31,7 +31,7 @@ def solutions(notebook):
     return [code for text in texts for code in SOLUTION.findall(text)]
 
 
-TABLE = re.compile(r"(<!-- cells of (ch\d\d) -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLES = re.compile(r"(<!-- tables -->).*(<!-- end -->)", re.DOTALL)
 HEADING = re.compile(r"(#{2,3}) ((?:\d+\.)+\d+)?\s*(.+)")
 COLUMNS = {"en": ("in the book", "in the notebook", "cells"), "ko": ("책의 절", "노트북의 절", "셀")}
 EXERCISES = ("Exercises", "연습 문제")
@@ -54,15 +54,16 @@ def contents(text):
 
 
 def with_tables(text, folder):
-    """The text of an index whose tables are those of the chapters in its folder."""
-
-    def table(found):
-        rows = contents((folder / f"{found[2]}.md").read_text(encoding="utf-8"))
+    """The text of an index that has a table of contents for each chapter in its folder."""
+    parts = []
+    for path in sorted(folder.glob("ch*.md")):
+        chapter = path.read_text(encoding="utf-8")
+        title = chapter.partition("\n")[0].removeprefix("# ")
         lines = [COLUMNS[folder.name], ("---",) * 3]
-        lines += [(number, title, "-".join(map(str, cells))) for number, title, cells in rows]
-        return found[1] + "\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n" + found[3]
-
-    return TABLE.sub(table, text)
+        lines += [(number, name, "-".join(map(str, cells))) for number, name, cells in contents(chapter)]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"### [{title}]({path.stem}.ipynb)\n\n{table}\n\n")
+    return TABLES.sub(lambda found: f"{found[1]}\n\n{''.join(parts)}{found[2]}", text)
 
 
 def execute(notebook, folder):

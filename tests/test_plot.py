@@ -259,6 +259,13 @@ def test_activations_of_a_dict_and_of_a_book_network():
     assert len(plot.activations(bd.MultiLayerNet(4, [5, 6], 3), RNG.normal(size=(9, 4)))) == 2
 
 
+def test_the_labels_of_small_activations_have_room():
+    values = {name: np.linspace(0, 1.7e-4, 100) for name in "abcde"}
+    for panel in plot.activations(values):
+        low, high = panel.get_xlim()
+        assert sum(low <= tick <= high for tick in panel.get_xticks()) <= 4
+
+
 def test_activations_ask_for_what_is_missing():
     with pytest.raises(TypeError, match="needs x"):
         plot.activations(dense_net())

@@ -61,6 +61,18 @@ def test_the_checkers_guide():
     assert "0.66667 times the numerical one" in text
 
 
+def rows_of(path):
+    """{first cell: the other cells} of all tables of a text."""
+    lines = [line.strip("| ").split(" | ") for line in path.read_text(encoding="utf-8").splitlines() if "|" in line]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+@pytest.mark.parametrize("checker", ["**badak** `bd.gradcheck`", "PyTorch `gradcheck`", "JAX `check_grads`"])
+def test_the_table_of_checkers_is_that_of_the_comparison(checker):
+    readme, whole = rows_of(README)[checker], rows_of(ROOT / "docs" / "gradcheck_vs.md")[checker]
+    assert readme == [*whole[:2], whole[3], whole[6]]  # wrong missed, right flagged, conduct missed, seconds
+
+
 @pytest.mark.parametrize("path", [README, GUIDE, FOR_PYTORCH, ROOT / "README.ko.md"], ids=lambda path: path.name)
 def test_names_in_the_texts_exist(path):
     text = path.read_text(encoding="utf-8")

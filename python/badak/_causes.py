@@ -49,7 +49,7 @@ class LogEps:
 
 def nice(eps):
     """The number to one digit, if that is what it is and it is small; None otherwise."""
-    if not np.isfinite(eps) or not 1e-16 < eps < 2e-3:
+    if not np.isfinite(eps) or not 1e-16 < eps < 1.1e-5:  # more is no longer harmless
         return None
     rounded = float(f"{eps:.0e}")
     return rounded if abs(rounded / eps - 1) < 0.03 else None

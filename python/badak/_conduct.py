@@ -10,7 +10,7 @@ from ._state import random_stream
 from .language import Text
 from .report import number
 
-OUTSIDE = ArithmeticError, ValueError  # what code raises outside of its function's domain; anything else passes on
+OUTSIDE = ArithmeticError, ValueError, AssertionError  # what code raises outside of its domain; all else passes on
 
 
 class Conduct:

@@ -149,7 +149,9 @@ def _run(checked, rtol, seed, points):
         if entry.zero and entry.status == "PASS" and entry.size:
             entry.status = "VACUOUS"
             entry.diagnosis = _why_vacuous(entry)
-    return GradientReport(checked.title, list(entries.values()), checked.findings, seed=seed, rtol=rtol)
+    report = GradientReport(checked.title, list(entries.values()), checked.findings, seed=seed, rtol=rtol)
+    report.unchecked = list(checked.unchecked)
+    return report
 
 
 def _why_vacuous(entry):

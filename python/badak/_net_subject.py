@@ -67,7 +67,7 @@ class NetSubject:
 
     def start(self):
         """Nothing to watch: the core changes nothing."""
-        self.findings = []
+        self.findings, self.unchecked = [], []
 
     def close(self):
         """Nothing to put back: the twin is ours."""

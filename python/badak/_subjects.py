@@ -61,6 +61,7 @@ class Subject(Conduct):
         self.form = None
         self.reference = None
         self.keep = False
+        self.unchecked = []  # what looks like a parameter and has no gradient
         self.gradient_moves = True  # it is computed, not given as an array
         self.unit = FLOAT64_EPS
         self.evaluations = 0

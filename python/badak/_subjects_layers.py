@@ -269,6 +269,7 @@ class LayerSubject(ObjectSubject):
         own_arguments(self, inputs)
         self.variables = {}
         self.take(layer)
+        self.unchecked = _without_gradient(layer, self.places)
         self.takes_dout = _takes_an_argument(layer.backward)
         self.one = not self.takes_dout
 
@@ -308,6 +309,23 @@ class LayerSubject(ObjectSubject):
             candidates = {n: v for n, v in zip(self.names, self.arguments, strict=True) if is_variable(v)}
         wanted = chosen_by(self.wrt, list(candidates))
         self.variables = {name: array for name, array in candidates.items() if name in wanted}
+
+
+def _without_gradient(layer, places):
+    """Names of float arrays that may be parameters but have no gradient that we would know by its name."""
+    held = vars(layer) if hasattr(layer, "__dict__") else {}
+    memory = {id(_root(place.array(layer))) for place in places}
+    gradients = {place.gradient[-1][1] for place in places}
+    return [
+        name
+        for name, value in held.items()
+        if is_array(value)
+        and value.size
+        and id(_root(value)) not in memory
+        and name not in NOT_PARAMETERS | gradients
+        and not name.startswith(("_", "running"))
+        and not name.lower().startswith(("grad", "d_"))
+    ]
 
 
 def _takes_an_argument(method):

@@ -336,6 +336,10 @@ TEXTS = {
         "원소 {checked}개 중 {count}개가 다른 원소와 같은 값이고 출력은 그중 하나를 따릅니다. 어느 것인지는 선택입니다. "
         "{index}의 해석적 값 {analytic}은(는) 가능한 선택의 값 중 하나입니다.",
     ),
+    "unchecked": (
+        "not checked: {names} (no gradient beside, such as dW for W or grads['W'] for params['W'])",
+        "검사하지 않음: {names} (W에 대한 dW, params['W']에 대한 grads['W'] 같은 기울기가 없음)",
+    ),
     "unstable": (
         "The analytic gradient of {count} elements is another one for every change in the last digits of the inputs: "
         "the function is rougher than floats are fine, and nothing can be shown there.",

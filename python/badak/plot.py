@@ -262,6 +262,7 @@ def activations(what, x=None, *, bins=30, every=False, axes=None):
         values = values[np.isfinite(values)]
         panel.hist(values, bins=bins, color=BLUE)
         panel.set_yticks([])
+        panel.locator_params(axis="x", nbins=3)  # small numbers are long: more labels would run into each other
         panel.spines[["top", "right", "left"]].set_visible(False)
         told = f"mean {values.mean():.2g}, std {values.std():.2g}" if values.size else "not finite"
         panel.set_title(f"{name}\n{told}", fontsize="small")

@@ -146,6 +146,8 @@ class GradientReport:
         What was checked.
     reproducer : str
         The call that gives this report again.
+    unchecked : list of str
+        Arrays of a layer that may be parameters, but have no gradient of a name that we know.
     """
 
     def __init__(self, subject, entries, conduct, *, allow=(), seed=0, rtol=1e-6, seconds=0.0, reproducer=""):
@@ -157,6 +159,7 @@ class GradientReport:
         self.rtol = rtol
         self.seconds = seconds
         self.reproducer = reproducer
+        self.unchecked = []
 
     @property
     def status(self):
@@ -204,6 +207,7 @@ class GradientReport:
             "seed": self.seed,
             "rtol": self.rtol,
             "reproducer": self.reproducer,
+            "unchecked": self.unchecked,
         }
 
     def to_json(self):
@@ -249,7 +253,8 @@ class GradientReport:
 
     def _notes(self):
         shown = sorted(self.entries, key=lambda e: STATUSES.index(e.status))
-        notes, said = [], set()
+        notes = [say("unchecked", names=", ".join(self.unchecked))] if self.unchecked else []
+        said = set()
         for e in shown:
             text = str(e.diagnosis)
             if text and (text not in said or e.name in text):

@@ -472,8 +472,9 @@ through badak's checker and others. One core, {versions}.
 
 {table}
 
-- *Wrong gradients missed*: the gradient has a bug and the checker was content. *Right gradients flagged*: smooth, or at
-  a kink by a subgradient, and it was not. *Behind noise*: the function's own rounding hides its slope (badak then says
+{missing}\
+- *Wrong gradients missed*: the gradient has a bug and the checker was content. *Right gradients flagged*: smooth,
+  or at a kink by a subgradient, and it was not. *Behind noise*: the function's own rounding hides its slope (badak says
   UNRESOLVED, not FAIL). *Conduct missed*: right values, but the code changes
   its arguments, draws random numbers or remembers earlier calls, and it was content. *Content where nothing was shown*:
   both gradients are 0 everywhere, or the function jumps there.
@@ -507,7 +508,9 @@ def main():
     if options.list:
         list_misses(results, cases)
     if options.write:
-        about = ABOUT.format(count=len(cases), versions=versions(), table=text, limit=TOO_LONG)
+        missing = ", ".join(shown for name, shown in SHOWN.items() if name not in results)
+        missing = f"Not run for this table: {missing}.\n\n" if missing else ""
+        about = ABOUT.format(count=len(cases), versions=versions(), table=text, missing=missing, limit=TOO_LONG)
         (HERE.parent / "docs" / "gradcheck_vs.md").write_text(about)
 
 

@@ -366,6 +366,7 @@ CASES = [
     normalization_case((1, 3, 4, 5), "channel"),
     normalization_case((3, 2, 3), "channel"),
     normalization_case((4, 3, 2, 5), "channel"),
+    convolution_case((2, 16, 2, 4), 17, (3, 3), pad=1),  # float32: by Winograd's method
     convolution_case((1, 1, 1, 1), 1, (1, 1)),
     convolution_case((2, 3, 4, 5), 4, (1, 1)),
     convolution_case((1, 1, 5, 5), 1, (3, 3)),

@@ -65,8 +65,17 @@ AWKWARD = [-0.0, 0.1, 1e16, 5e-324, -1e308, np.inf, np.frombuffer(b"\x01\x02\x03
 def test_x_is_restored_bit_for_bit(dtype):
     with np.errstate(over="ignore", under="ignore"):
         x = np.array(AWKWARD).astype(dtype)
+    x[2] = min(x[2], 1e3 / np.finfo(dtype).eps * 1e-7)  # where a step of 1e-4 is still seen
     before = x.tobytes()
     bd.numerical_gradient(lambda x: 0.0, x)
+    assert x.tobytes() == before
+
+
+def test_x_is_restored_where_the_step_is_lost():
+    x = np.array([0.1, 1e16, -0.0], np.float32)
+    before = x.tobytes()
+    with pytest.raises(ValueError, match="float32 has no number so near"):
+        bd.numerical_gradient(lambda x: 0.0, x)
     assert x.tobytes() == before
 
 

@@ -149,6 +149,32 @@ def test_a_row_of_an_affine_does_not_depend_on_the_batch_it_is_in(dtype):
         assert same_bits(layer.forward(x[:rows]), whole[:rows]), rows
 
 
+@every_dtype
+def test_an_x_that_is_mostly_0_gives_the_same_bits(dtype):
+    """Its zeros are skipped, unless the rows that are looked at have too few: here those that are added."""
+    rng = np.random.default_rng(6)
+    for n, units in ((64, 50), (300, 33)):
+        layer = bd.Affine(rng.standard_normal((130, units)).astype(dtype), rng.standard_normal(units).astype(dtype))
+        x = (rng.standard_normal((n, 130)) * (rng.random((n, 130)) < 0.2)).astype(dtype)
+        dout = rng.standard_normal((n, units)).astype(dtype)
+        out, dx, dW = layer.forward(x), layer.backward(dout), layer.dW
+        assert same_bits(layer.forward(np.concatenate([x, np.ones_like(x)]))[:n], out)
+        assert same_bits(layer.backward(np.concatenate([dout, np.zeros_like(dout)]))[:n], dx)
+        assert same_bits(layer.dW, dW)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_zeros_of_x_do_not_hide_what_is_not_finite(value):
+    x, W = np.zeros((64, 100)), np.ones((100, 40))
+    W[7, 3] = value
+    layer = bd.Affine(W, np.zeros(40))
+    assert np.array_equal(np.isnan(layer.forward(x)).any(axis=0), np.arange(40) == 3)
+    dout = np.ones((64, 40))
+    dout[5, 2] = value
+    layer.backward(dout)
+    assert np.array_equal(np.isnan(layer.dW).all(axis=0), np.arange(40) == 2)
+
+
 def test_the_books_apples_and_oranges():
     """Book: section 5.4: two apples of 100, three oranges of 150, 10 % tax."""
     apples, oranges, fruit, taxed = bd.MulLayer(), bd.MulLayer(), bd.AddLayer(), bd.MulLayer()

@@ -67,7 +67,7 @@ def rows_of(path):
     return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
 
 
-@pytest.mark.parametrize("checker", ["**badak** `bd.gradcheck`", "PyTorch `gradcheck`", "JAX `check_grads`"])
+@pytest.mark.parametrize("checker", ["**badak** `bd.gradcheck`", "PyTorch `gradcheck`", "CS231n's rule, 1e-4"])
 def test_the_table_of_checkers_is_that_of_the_comparison(checker):
     readme, whole = rows_of(README)[checker], rows_of(ROOT / "docs" / "gradcheck_vs.md")[checker]
     assert readme == [*whole[:2], whole[3], whole[6]]  # wrong missed, right flagged, conduct missed, seconds

@@ -145,7 +145,8 @@ static limit limit_of(const bd_ladder *l, series which)
         }
         for (int k = 0; k < columns && i >= first + k + 2; k++) {
             double gap = (double)fmaxl(fabsl(row[k] - above[k]), fabsl(row[k] - above2[k]));
-            if (gap > 1e-2 * (double)fabsl(row[k])) /* does not settle: then the last change says little of what is left */
+            if (gap >
+                1e-2 * (double)fabsl(row[k])) /* does not settle: then the last change says little of what is left */
                 gap *= 8;
             const double bound = gap + rounding + bend + 0x1p-52 * (double)fabsl(row[k]) * (l->exact ? 0x1p-8 : 1);
             if (bound < best.uncertainty && !denied(l, i, which, row[k], bound))
@@ -387,7 +388,9 @@ void bd_ladder_take(bd_ladder *l, const bd_sample *right, const bd_sample *left)
     const bd_rung *above = l->count ? &l->rung[l->count - 1] : NULL;
 
     *r = (bd_rung){.h = (right->moved - left->moved) / 2,
-                   .noise = above ? above->noise : l->exact ? l->at.noise : 0,
+                   .noise = above    ? above->noise
+                          : l->exact ? l->at.noise
+                                     : 0,
                    .size = above ? above->size : (double)fabsl(l->at.value),
                    .right = *right,
                    .left = *left};

@@ -6,13 +6,14 @@
  * them: it forgets the pool, and starts its own when it needs one.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "badak.h"
 
-enum { SPIN_NANOSECONDS = 50000, STACK_BYTES = 1 << 20 };
+enum { SPIN_NANOSECONDS = 50000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
 
 /* A number that counts up, and those who wait for it to do so. */
 typedef struct {
@@ -57,9 +58,10 @@ static void pause_a_little(void)
 #endif
 }
 
+/* At first for itself; then it offers its processor to others, one of whom may be who it waits for. */
 static bool spin(counter *c, unsigned seen)
 {
-    const int64_t end = nanoseconds() + SPIN_NANOSECONDS;
+    const int64_t began = nanoseconds();
 
     while (atomic_load(&pool.patient) && atomic_load(&pool.holder)) {
         for (int i = 0; i < 32; i++) {
@@ -67,8 +69,11 @@ static bool spin(counter *c, unsigned seen)
                 return true;
             pause_a_little();
         }
-        if (nanoseconds() > end)
+        const int64_t waited = nanoseconds() - began;
+        if (waited > SPIN_NANOSECONDS)
             break;
+        if (waited > ALONE_NANOSECONDS)
+            sched_yield();
     }
     return false;
 }

@@ -1,13 +1,19 @@
 /* All kernels, for the type and the instruction set chosen by the file that includes this; ends with their table. */
 #include "math.inc"
 
+#include "transpose.inc"
+
 #include "gemm.inc"
 
 #include "elementwise.inc"
 
 #include "convolution.inc"
 
-#include "transpose.inc"
+#include "winograd.inc"
+
+#include "nonzero.inc"
+
+#include "listed.inc"
 
 #include "sparse.inc"
 
@@ -17,9 +23,13 @@ const bd_kernels_real TABLE = {
     .gemm_nn = KERNEL(gemm_nn),
     .gemm_nt = KERNEL(gemm_nt),
     .gemm_tn = KERNEL(gemm_tn),
+    .gemm_nn_sparse = KERNEL(gemm_nn_sparse),
+    .gemm_tn_sparse = KERNEL(gemm_tn_sparse),
     .sum_rows = KERNEL(sum_rows),
     .transpose = KERNEL(transpose),
     .convolve = KERNEL(convolve),
+    .winograd_filters = KERNEL(winograd_filters),
+    .convolve_winograd = KERNEL(convolve_winograd),
     .convolve_filter = KERNEL(convolve_filter),
     .convolve_back = KERNEL(convolve_back),
     .count_nonzero = KERNEL(count_nonzero),

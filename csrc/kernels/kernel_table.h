@@ -9,7 +9,7 @@ typedef struct {
 
 typedef struct {
     /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays. Only `block` of out
-     * is computed, all of it if that is NULL: the same in the other two. */
+     * is computed, all of it if that is NULL: the same in the other four. */
     void (*gemm_nn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
                     bool relu, const bd_block *block);
     /* out (m, n) = a (m, k) b^T, b (n, k); where mask (m, n) is not NULL, 0 where mask <= 0 */
@@ -17,6 +17,11 @@ typedef struct {
                     const bd_block *block);
     /* out (m, n) = a^T b, a (k, m), b (k, n) */
     void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const bd_block *block);
+    /* gemm_nn and gemm_tn, faster where a is mostly 0. The same numbers if b is finite. */
+    void (*gemm_nn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
+                           bool relu, const bd_block *block);
+    void (*gemm_tn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k,
+                           const bd_block *block);
     /* out (n) = sum of the m rows of x (m, n) */
     void (*sum_rows)(real *out, const real *x, bd_size m, bd_size n);
     /* out (n, m) = x (m, n)^T, of rows so far apart */
@@ -27,6 +32,11 @@ typedef struct {
      * f) as above */
     void (*convolve)(real *out, const real *x, const real *w, const bd_window *s, bd_size f, const real *bias,
                      bool relu, const real *mask);
+    /* The same for windows of 3 by 3 with stride 1 and dilation 1, even oh and ow, c and f at least 16, and with fewer
+     * multiplications: from u (16, c, f), made of n = c f filters. work: 16 BD_WINOGRAD_SQUARES (c + f) numbers. */
+    void (*winograd_filters)(real *u, const real *w, bd_size n);
+    void (*convolve_winograd)(real *out, const real *x, const real *u, const bd_window *s, bd_size f, const real *bias,
+                              bool relu, real *work);
     /* dw (fh, fw, c, f) += windows of x^T times dout (oh, ow, f) */
     void (*convolve_filter)(real *dw, const real *x, const real *dout, const bd_window *s, bd_size f);
     /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */

@@ -4,8 +4,9 @@
  * an input, unless said; nothing is allocated. Row-major throughout.
  *
  * Numbers: each output element of a product is one chain of multiply-adds, k ascending, begun from the bias or
- * zero. It does not depend on how many rows or columns are asked for. The vector kernels (avx2 ...) fuse each
- * multiply-add; generic rounds twice. Sums run over a fixed number of lanes, joined in a fixed order.
+ * zero (but not in Winograd's method, winograd.inc). It does not depend on how many rows or columns are asked for. The
+ * vector kernels (avx2 ...) fuse each multiply-add; generic rounds twice. Sums run over a fixed number of lanes, joined
+ * in a fixed order.
  *
  * Names: bd_<what>_<type>_<isa>, such as bd_gemm_nn_f32_avx2.
  */
@@ -15,6 +16,8 @@
 #include <stdbool.h>
 
 #include "../core/badak.h"
+
+enum { BD_WINOGRAD_SQUARES = 24 }; /* that are transformed together (winograd.inc): whole tiles of products */
 
 /* A part of a matrix. */
 typedef struct {

@@ -40,10 +40,13 @@ static inline vec v_load_part(const real *p, int count, real fill)
 {
     const ivec first = v_first(count);
 #ifdef BD_SINGLE
-    return v_select(first, (vec)_mm256_maskload_ps(p, (__m256i)first), v_set(fill));
+    const vec loaded = (vec)_mm256_maskload_ps(p, (__m256i)first);
 #else
-    return v_select(first, (vec)_mm256_maskload_pd(p, (__m256i)first), v_set(fill));
+    const vec loaded = (vec)_mm256_maskload_pd(p, (__m256i)first);
 #endif
+    if (__builtin_constant_p(fill) && fill == 0) /* as it is filled already */
+        return loaded;
+    return v_select(first, loaded, v_set(fill));
 }
 
 static inline void v_store_part(real *p, vec a, int count)
@@ -81,3 +84,56 @@ static inline vec v_sqrt(vec a)
     return (vec)_mm256_sqrt_pd((__m256d)a);
 #endif
 }
+
+#ifdef BD_SINGLE
+#define V_KEEP_NONZERO
+
+/* The bytes that bring the kept ones of four floats to the front: bit i of the row says whether float i is kept. */
+#define BYTES(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
+static const uint8_t keep_bytes[16][16] = {
+    [0x1] = {BYTES(0)},
+    [0x2] = {BYTES(1)},
+    [0x3] = {BYTES(0), BYTES(1)},
+    [0x4] = {BYTES(2)},
+    [0x5] = {BYTES(0), BYTES(2)},
+    [0x6] = {BYTES(1), BYTES(2)},
+    [0x7] = {BYTES(0), BYTES(1), BYTES(2)},
+    [0x8] = {BYTES(3)},
+    [0x9] = {BYTES(0), BYTES(3)},
+    [0xa] = {BYTES(1), BYTES(3)},
+    [0xb] = {BYTES(0), BYTES(1), BYTES(3)},
+    [0xc] = {BYTES(2), BYTES(3)},
+    [0xd] = {BYTES(0), BYTES(2), BYTES(3)},
+    [0xe] = {BYTES(1), BYTES(2), BYTES(3)},
+    [0xf] = {BYTES(0), BYTES(1), BYTES(2), BYTES(3)},
+};
+#undef BYTES
+
+static inline int v_keep_nonzero(real *values, int32_t *indices, const real *x, int lanes, int32_t first)
+{
+    const __m256 all = (__m256)(lanes == LANES ? v_load(x) : v_load_part(x, lanes, 0)); /* part: slow on some */
+    const unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(all, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+    int count = 0;
+
+    if (!mask)
+        return 0;
+    for (int half = 0; half < 2; half++) {
+        const unsigned bits = mask >> 4 * half & 0xf;
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[bits]);
+        const __m128i index = _mm_add_epi32(_mm_setr_epi32(0, 1, 2, 3), _mm_set1_epi32(first + 4 * half));
+        const __m128 four = half ? _mm256_extractf128_ps(all, 1) : _mm256_castps256_ps128(all);
+        const __m128i kept = _mm_shuffle_epi8(_mm_castps_si128(four), bytes);
+        const __m128i kept_index = _mm_shuffle_epi8(index, bytes);
+        if (count + 4 <= lanes) {
+            _mm_storeu_si128((__m128i *)(void *)(values + count), kept);
+            _mm_storeu_si128((__m128i *)(void *)(indices + count), kept_index);
+        } else {
+            const __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32(lanes - count), _mm_setr_epi32(0, 1, 2, 3));
+            _mm_maskstore_ps(values + count, some, _mm_castsi128_ps(kept));
+            _mm_maskstore_epi32(indices + count, some, kept_index);
+        }
+        count += __builtin_popcount(bits);
+    }
+    return count;
+}
+#endif

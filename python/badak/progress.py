@@ -1,6 +1,5 @@
 """One line that says how far a training is: redrawn in a terminal or notebook, a line now and then in a log."""
 
-import shutil
 import sys
 import time
 
@@ -55,6 +54,8 @@ class Progress:
 
     def _draw(self, share):
         if self.display is None:
+            import shutil  # costs an import of badak milliseconds, and only a terminal needs it
+
             print(f"\r{self._fitted(share, shutil.get_terminal_size().columns - 1)}\x1b[K", end="", flush=True)
         else:
             self.display("  ".join(self.parts), share)

@@ -71,13 +71,16 @@ static void REAL(add_specials)(real *mask, bd_size count)
             mask[i] = special[i % 7];
 }
 
-static REAL(case) REAL(make_case)(bd_size m, bd_size n, bd_size k, size_t tail)
+/* `zeros`: of 4 elements of a, so many are 0, in every way that they can lie together. */
+static REAL(case) REAL(make_case)(bd_size m, bd_size n, bd_size k, size_t tail, int zeros)
 {
     uint64_t state = (uint64_t)(m + 1000 * n + 1000000 * k);
     REAL(case) c = {.m = m, .n = n, .k = k};
     const size_t count = (size_t)(m * n) + 1;
 
     c.a = REAL(random_array)(REAL(A), m * k, tail, &state);
+    for (bd_size i = 0; i < m * k; i++)
+        c.a[i] = (int)random_between(&state, 0, 4) < zeros ? 0 : c.a[i];
     c.b = REAL(random_array)(REAL(B), k * n, tail, &state);
     c.bias = REAL(random_array)(REAL(BIAS), n, tail, &state);
     c.mask = REAL(random_array)(REAL(MASK), m * n, tail, &state);
@@ -134,10 +137,10 @@ static void REAL(check_out)(const REAL(case) * c, const char *what, const real *
 }
 
 /* Outputs begin as NaN, so that each element must be written; inputs are surrounded by NaN. */
-static void REAL(check_case)(bd_size m, bd_size n, bd_size k, size_t tail)
+static void REAL(check_case)(bd_size m, bd_size n, bd_size k, size_t tail, int zeros)
 {
     const REAL(bd_kernels) *kernels = bd_kernels(DTYPE(real));
-    REAL(case) c = REAL(make_case)(m, n, k, tail);
+    REAL(case) c = REAL(make_case)(m, n, k, tail, zeros);
 
     kernels->gemm_nn(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false, NULL);
     REAL(check_out)(&c, "nn", c.plain, false, NULL);
@@ -153,6 +156,12 @@ static void REAL(check_case)(bd_size m, bd_size n, bd_size k, size_t tail)
     REAL(check_out)(&c, "nt, mask", c.plain, false, c.mask);
     kernels->gemm_tn(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k, NULL);
     REAL(check_out)(&c, "tn", c.plain, false, NULL);
+    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, NULL, false, NULL);
+    REAL(check_out)(&c, "nn, sparse", c.plain, false, NULL);
+    kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true, NULL);
+    REAL(check_out)(&c, "nn, sparse, bias, relu", c.biased, true, NULL);
+    kernels->gemm_tn_sparse(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k, NULL);
+    REAL(check_out)(&c, "tn, sparse", c.plain, false, NULL);
     REAL(free_case)(&c);
 }
 
@@ -165,7 +174,7 @@ static void REAL(check_small_depths)(void)
     for (int i = 0; i < SIZES; i++)
         for (int j = 0; j < SIZES; j++)
             for (size_t k = 0; k < sizeof depth / sizeof *depth; k++)
-                REAL(check_case)(size[i], size[j], depth[k], (size_t)(i + j) % 2);
+                REAL(check_case)(size[i], size[j], depth[k], (size_t)(i + j) % 2, (int)((size_t)(i + j) + k) % 4);
 }
 
 static void REAL(check_large_depths)(void)
@@ -178,7 +187,7 @@ static void REAL(check_large_depths)(void)
     for (size_t k = 0; k < sizeof depth / sizeof *depth; k++)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (size_t j = 0; j < sizeof columns / sizeof *columns; j++)
-                REAL(check_case)(rows[i], columns[j], depth[k], k % 2);
+                REAL(check_case)(rows[i], columns[j], depth[k], k % 2, (int)k % 4);
 }
 
 /* The first rows of a product, and rows from its middle, are the product of those rows. */
@@ -186,7 +195,7 @@ static void REAL(check_rows_alone)(void)
 {
     enum { M = 100, N = 37, K = 300 };
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
-    REAL(case) c = REAL(make_case)(M, N, K, 0);
+    REAL(case) c = REAL(make_case)(M, N, K, 0, 0);
     real *all = malloc(M * N * sizeof *all), *few = malloc(M * N * sizeof *few);
 
     k->gemm_nn(all, c.a, c.b, M, N, K, c.bias, false, NULL);
@@ -216,10 +225,10 @@ static void REAL(check_blocks)(void)
     static const bd_block blocks[] = {{0, M, 0, N},  {0, 1, 0, N},  {7, 20, 0, N}, {0, M, 8, 16}, {0, M, 24, 17},
                                       {29, 1, 5, 9}, {3, 13, 1, 1}, {4, 0, 0, N},  {0, M, 9, 0}};
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
-    REAL(case) c = REAL(make_case)(M, N, K, 0);
+    REAL(case) c = REAL(make_case)(M, N, K, 0, 2);
     real *whole = malloc(M * N * sizeof *whole), *out = malloc(M * N * sizeof *out);
 
-    for (int kind = 0; kind < 3; kind++)
+    for (int kind = 0; kind < 5; kind++)
         for (size_t b = 0; b <= sizeof blocks / sizeof *blocks; b++) {
             const bd_block *block = b ? &blocks[b - 1] : NULL;
             real *to = b ? out : whole;
@@ -228,8 +237,12 @@ static void REAL(check_blocks)(void)
                 k->gemm_nn(to, c.a, c.b, M, N, K, c.bias, true, block);
             else if (kind == 1)
                 k->gemm_nt(to, c.a, c.b_turned, M, N, K, c.mask, block);
-            else
+            else if (kind == 2)
                 k->gemm_tn(to, c.a_turned, c.b, M, N, K, block);
+            else if (kind == 3)
+                k->gemm_nn_sparse(to, c.a, c.b, M, N, K, c.bias, true, block);
+            else
+                k->gemm_tn_sparse(to, c.a_turned, c.b, M, N, K, block);
             for (bd_size i = 0; b && i < M; i++)
                 for (bd_size j = 0; j < N; j++) {
                     const bool inside = i >= block->row && i < block->row + block->rows && j >= block->column &&
@@ -249,7 +262,7 @@ static void REAL(check_not_finite)(void)
 {
     enum { M = 15, N = 21, K = 40 };
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
-    REAL(case) c = REAL(make_case)(M, N, K, 0);
+    REAL(case) c = REAL(make_case)(M, N, K, 0, 0);
 
     c.a[4 * K + 7] = (real)NAN;
     c.b[3 * N + 10] = (real)INFINITY;

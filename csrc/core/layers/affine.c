@@ -7,6 +7,21 @@
  */
 #ifdef real /* ---------------------------------------------- once per float type */
 
+/* Is x mostly 0, as images of digits are, so that it is worth while to skip what is 0? A few rows tell. And is it
+ * right: with factors that are not finite, 0 times them counts. */
+static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *factor, bd_size factors, bd_size units,
+                            const REAL(bd_kernels) * k)
+{
+    const bd_size step = n / LOOKED_AT + 1, looked_at = (n + step - 1) / step;
+    bd_size count = 0;
+
+    if (n < SPARSE_LEAST || units < SPARSE_LEAST)
+        return false;
+    for (bd_size i = 0; i < n; i += step)
+        count += k->count_nonzero(x + i * in, in);
+    return count <= looked_at * in / 5 * 2 && k->all_below(factor, factors, (real)INFINITY);
+}
+
 static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_size n = io->shape->dim[0], in = bd_features(io->shape), units = layer->hyper[UNITS].i;
@@ -14,7 +29,10 @@ static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
 
     const bd_block block = share_of_product(io, n, units);
 
-    k->gemm_nn(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
+    if (REAL(is_sparse)(io->x[0], n, in, io->param[W], in * units, units, k))
+        k->gemm_nn_sparse(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
+    else
+        k->gemm_nn(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
 }
 
 static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
@@ -24,7 +42,10 @@ static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
     const REAL(bd_kernels) *k = io->kernels;
 
     /* out = x W + b */
-    k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n, &dw); /* dW = x^T dout */
+    if (REAL(is_sparse)(io->x[0], n, in, io->dout, n * units, units, k)) /* dW = x^T dout */
+        k->gemm_tn_sparse(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
+    else
+        k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
     if (bd_is_last(io))
         k->sum_rows(io->dparam[B], io->dout, n, units); /* db = sum of dout over the batch */
     if (io->dx[0])                                      /* dx = dout W^T, 0 where a ReLU made x 0 */
@@ -54,12 +75,16 @@ static void REAL(affine_spread)(const bd_layer *layer, const bd_io *io, void *ou
 
 #else /* ----------------------------------------------------- once */
 
+#include <math.h>
+
 #include "../badak.h"
 #include "../../kernels/kernels.h"
 #include "../share.h"
 
-enum { UNITS, INIT }; /* hyper-parameters */
-enum { W, B };        /* parameters */
+enum { UNITS, INIT };       /* hyper-parameters */
+enum { W, B };              /* parameters */
+enum { LOOKED_AT = 8 };     /* rows of x, about, that tell how many of its elements are 0 */
+enum { SPARSE_LEAST = 32 }; /* samples and units with which skipping can pay */
 
 /* This part's share of a product (m, n). A product copies the columns of its right side once for all rows, so wide
  * shares are dearer than high ones; but a share of a few rows pays for the copy alone. */

@@ -95,6 +95,10 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 
     REAL(pieces_of)(piece, io->work, &s, f);
     REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    const bool winograd =
+        sizeof(real) == sizeof(float) && winograd_possible(&s, f) && k->all_below(io->param[W], 9 * s.c * f, TAME);
+    if (winograd)
+        k->winograd_filters(piece[SQUARES], piece[WEIGHTS], s.c * f);
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
@@ -104,7 +108,10 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
             REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
             x = piece[FRAME];
         }
-        k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], io->relu_out, NULL);
+        if (winograd && k->all_below(x, framed.h * framed.w * s.c, TAME))
+            k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], io->relu_out, piece[SQUARE_WORK]);
+        else
+            k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], io->relu_out, NULL);
         if (to != out)
             k->transpose(out, area, to, f, area, f);
     }
@@ -323,8 +330,12 @@ enum {
     FILTER_INDEX,
     COUNTS,
     FILTER_COUNTS,
+    SQUARES, /* W as convolve_winograd wants it */
+    SQUARE_WORK,
     PIECES
 };
+
+#define TAME ((real)1e15) /* sums of products of smaller numbers are finite, in whatever order */
 
 /* For shapes that the shape rule has passed. */
 static bd_window window_of(const bd_layer *layer, const bd_shape *x)
@@ -382,13 +393,21 @@ static bool list_possible(const bd_window *s, bd_size f)
            bd_count(&w) < INT32_MAX && bd_count(&out) < INT32_MAX;
 }
 
+/* Does Winograd's method apply, and pay? In float32 only: there its rounding errors are those of long sums. */
+static bool winograd_possible(const bd_window *s, bd_size f)
+{
+    return s->fh == 3 && s->fw == 3 && s->stride == 1 && s->dilation == 1 && s->oh % 2 == 0 && s->ow % 2 == 0 &&
+           s->c >= 16 && f >= 16;
+}
+
 /* Their sizes, each up to where a cache line begins. False if they are too many. */
 static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
 {
     const bd_window frame = frame_of(s), back = back_of(s, f);
-    const bool lists = list_possible(s, f);
+    const bool lists = list_possible(s, f), winograd = winograd_possible(s, f);
     const bd_shape weights = {4, {f, s->fh, s->fw, s->c}}, image = {3, {s->h, s->w, s->c}}, sums = {1, {f}},
                    framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
+                   squares = {3, {16, s->c, f}}, square_work = {3, {16, BD_WINOGRAD_SQUARES, s->c + f}},
                    out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}};
     const bd_shape piece[PIECES] = {[WEIGHTS] = weights,
                                     [GRADIENT] = weights,
@@ -403,7 +422,9 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
                                     [INDEX] = lists ? out : none,
                                     [FILTER_INDEX] = lists ? out : none,
                                     [COUNTS] = lists ? of_out : none,
-                                    [FILTER_COUNTS] = lists ? sums : none};
+                                    [FILTER_COUNTS] = lists ? sums : none,
+                                    [SQUARES] = winograd ? squares : none,
+                                    [SQUARE_WORK] = winograd ? square_work : none};
     bool failed = bd_count(&backward) < 0;
 
     for (int i = 0; i < PIECES; i++) {

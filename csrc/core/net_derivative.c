@@ -98,12 +98,13 @@ struct bd_stack {
     /* the parameter that moves */
     int which, first, value; /* its step (-1: x moves), the value that it reaches */
     chain_link *chain;
-    int links, onwards; /* the step after the chain that spreads, or -1 */
-    call nudge, spread; /* for one sample */
-    bool whole;         /* copies are made by the layer itself, all rows of them */
-    bool watches;       /* branches are compared */
-    bool frozen;        /* and kept */
-    bool stopped;       /* by a layer that calls out of the core */
+    int links, onwards;    /* the step after the chain that spreads, or -1 */
+    call nudge, spread;    /* for one sample */
+    bool whole;            /* copies are made by the layer itself, all rows of them */
+    bool watches;          /* branches are compared */
+    bool frozen;           /* and kept */
+    bool stopped;          /* by a layer that calls out of the core */
+    bd_ladder lane[LANES]; /* of the derivatives that are taken at once: too large for a thread's stack */
 };
 
 /* ---------------------------------------------------------------- typed work */
@@ -782,7 +783,7 @@ bool bd_stack_derivatives(bd_stack *s, int which, const bd_move *moves, bd_size 
 {
     /* so many at once that it is not long until somebody asks whether to go on */
     const int most_lanes = s->n > MOST_ROWS ? 1 : LANES;
-    bd_ladder lane[LANES];
+    bd_ladder *lane = s->lane;
     bd_size of_lane[LANES], next = 0;
     bd_move move[2 * LANES];
     bd_sample sample[2 * LANES];

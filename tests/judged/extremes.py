@@ -49,7 +49,7 @@ for scale in (1e-9, 1e-12, 1e-20, 1e-30, 1e12):
             "1 % off": lambda x, s=scale: 1.01 * np.cos(x / s),
         },
     )
-elementwise("sine at 1e8", np.sin, np.cos, [1e8, 3e8], {"doubled": lambda x: 2 * np.cos(x)}, expect=NOISY)
+elementwise("sine at 1e8", np.sin, np.cos, [1e8, 3e8], {"doubled": lambda x: 2 * np.cos(x)})
 for name, height in (("on a slope", 1e-3), ("on a slope, tiny", 1e-6)):
     elementwise(
         f"a peak 1e-6 wide {name}",
@@ -108,7 +108,6 @@ add(
     lambda r: (np.array([700.0, 690, 705]),),
     softmax_vjp,
     {"diagonal only": lambda gy, x: gy * softmax(x) * (1 - softmax(x))},
-    expect=NOISY,
 )
 add(
     "cross-entropy of 50, 0 and -50",

@@ -304,7 +304,9 @@ def described():
 
 
 @pytest.mark.parametrize(
-    ("name", "thing"), dict(described()).items(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "thing"),
+    sorted(dict(described()).items(), key=lambda pair: pair[0]),
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_everything_public_is_described(name, thing):
     assert thing.__doc__ and len(thing.__doc__) > 10, name

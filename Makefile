@@ -15,15 +15,16 @@ demo: $(VENV)/.installed-plot
 	$(BIN)/badak demo
 
 # The tests run against the installed package, from another directory: never against the source tree.
+# A process for each core.
 test: $(VENV)/.installed-test test-c
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not long" $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not long" $(ARGS)
 
 # What takes minutes each: the book's experiments in full.
 test-long: $(VENV)/.installed-test
 	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m long $(ARGS)
 
 test-fast: $(VENV)/.installed-test
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m "not slow and not long" $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not slow and not long" $(ARGS)
 
 test-c:
 	$(MAKE) -C tests/c test

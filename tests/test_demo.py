@@ -170,6 +170,7 @@ def test_ctrl_c_ends_it_quietly(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where Ctrl-C is ignored, a child ignores it
     )
     for line in process.stdout:
         if line.startswith("Training"):

@@ -270,8 +270,9 @@ def environment():
 
 def test_a_script_ends_as_python_scripts_do():
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-    )
+        [sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where Ctrl-C is ignored, a child ignores it
+    )  # fmt: skip
     try:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.1)

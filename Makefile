@@ -17,14 +17,14 @@ demo: $(VENV)/.installed-plot
 # The tests run against the installed package, from another directory: never against the source tree.
 # A process for each core.
 test: $(VENV)/.installed-test test-c
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not long" $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not long and not notebook" $(ARGS)
 
 # What takes minutes each: the book's experiments in full.
 test-long: $(VENV)/.installed-test
 	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -m long $(ARGS)
 
 test-fast: $(VENV)/.installed-test
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not slow and not long" $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto -m "not slow and not long and not notebook" $(ARGS)
 
 test-c:
 	$(MAKE) -C tests/c test
@@ -52,7 +52,7 @@ SANITIZED = cd tests && ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 
 
 # The Python tests once more, with the extension built for ASan and UBSan.
 sanitize: .venv-sanitize
-	$(SANITIZED) -m "not slow and not long" $(ARGS)
+	$(SANITIZED) -m "not slow and not long and not notebook" $(ARGS)
 
 # 10^5 mixtures of arguments, with the same build. SEED=2 takes others.
 EXAMPLES ?= 100000
@@ -85,8 +85,9 @@ bench-quick: .venv-bench
 	$@/bin/pip install -q -r benchmarks/requirements.txt
 	$@/bin/pip install -q --no-deps .
 
+# All of them, cell by cell, in an empty folder.
 notebooks: $(VENV)/.installed-test
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q test_notebooks.py
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto --durations=20 test_notebooks.py $(ARGS)
 
 # Notebooks in a real JupyterLab in a real browser: needs Chromium and its driver (Debian: chromium, chromium-driver).
 browser: $(VENV)/.installed-browser

@@ -91,7 +91,7 @@ def fonts_found():
     subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True, capture_output=True)
 
 
-@pytest.mark.slow
+@pytest.mark.notebook
 @notebooks
 def test_it_runs(path, tmp_path, monkeypatch, fonts_found):
     settings, empty = tmp_path / "settings", tmp_path / "empty"

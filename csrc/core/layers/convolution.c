@@ -397,7 +397,7 @@ static bool list_possible(const bd_window *s, bd_size f)
 static bool winograd_possible(const bd_window *s, bd_size f)
 {
     return s->fh == 3 && s->fw == 3 && s->stride == 1 && s->dilation == 1 && s->oh % 2 == 0 && s->ow % 2 == 0 &&
-           s->c >= 16 && f >= 16;
+           s->oh * s->ow >= 16 && s->c >= 16 && f >= 16;
 }
 
 /* Their sizes, each up to where a cache line begins. False if they are too many. */

@@ -85,9 +85,9 @@ bench-quick: .venv-bench
 	$@/bin/pip install -q -r benchmarks/requirements.txt
 	$@/bin/pip install -q --no-deps .
 
-# All of them, cell by cell, in an empty folder.
+# All of them, cell by cell, in an empty folder; one after the other, because each has a minute on two cores.
 notebooks: $(VENV)/.installed-test
-	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q -n auto --durations=20 test_notebooks.py $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -p no:cacheprovider -q --durations=20 test_notebooks.py $(ARGS)
 
 # Notebooks in a real JupyterLab in a real browser: needs Chromium and its driver (Debian: chromium, chromium-driver).
 browser: $(VENV)/.installed-browser

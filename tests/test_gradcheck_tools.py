@@ -350,3 +350,9 @@ def test_a_bias_before_batch_norm_is_zero_by_rounding():
     net = bd.MultiLayerNetExtend(6, [5, 4], 3, use_batchnorm=True)
     report = bd.gradcheck(net, rng().standard_normal((8, 6)), np.array([0, 1, 2, 0, 1, 2, 0, 1]))
     assert report.ok and "rounding" in report["b1"].diagnosis, report
+
+
+@pytest.mark.parametrize("name", ["vjp", "jvp"])
+def test_a_gradient_that_is_no_function_is_refused(name):
+    with pytest.raises(TypeError, match=f"{name} must be a function, called .*, got int"):
+        bd.gradcheck(np.sin, np.ones(2), **{name: 3})

@@ -106,6 +106,9 @@ def gradcheck(
     >>> bd.gradcheck(np.sin, np.array([0.1, 2.0]), vjp=lambda gy, x: gy * np.cos(x))
     """
     _check_options(rtol, points, seed, allow, dtype)
+    for name, function, called in (("vjp", vjp, "gy, *inputs"), ("jvp", jvp, "v, *inputs")):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function, called {name}({called}), got {type(function).__name__}")
     rtol, seed = float(rtol), int(seed)
     options = {
         "vjp": vjp,

@@ -72,3 +72,53 @@ def test_relu_on_its_kink():
     x = np.where(ROWS > 0, ROWS, 0)
     assert bd.gradcheck(bd.Relu(), x).status == "KINK"
     assert bd.gradcheck(bd.Pooling(2, 2), np.zeros((1, 1, 4, 4))).status == "KINK"
+
+
+SMALL = {"filter_num": 2}
+NETWORKS = {
+    "TwoLayerNet": lambda: bd.TwoLayerNet(20, 12, 4, weight_init_std=0.3),
+    "TwoLayerNet, sigmoid": lambda: bd.TwoLayerNet(20, 12, 4, weight_init_std=0.3, activation="sigmoid"),
+    "SimpleConvNet": lambda: bd.SimpleConvNet((1, 8, 8), {"filter_num": 3, "filter_size": 3}, 10, 4, 0.3),
+    "DeepConvNet": lambda: bd.DeepConvNet(
+        (1, 8, 8), **{f"conv_param_{i}": SMALL for i in range(1, 7)}, hidden_size=8, output_size=4
+    ),
+    "MultiLayerNet": lambda: bd.MultiLayerNet(20, [12, 10], 4),
+    "MultiLayerNetExtend": lambda: bd.MultiLayerNetExtend(
+        20, [12, 10], 4, weight_decay_lambda=0, use_dropout=True, dropout_ration=0.3, use_batchnorm=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_loss_of_the_books_networks_is_evaluated_in_c(name, monkeypatch):
+    np.random.seed(1)
+    network, counted = NETWORKS[name](), [0]
+    loss = bd.SoftmaxWithLoss.forward
+
+    def count(*args):
+        counted[0] += 1
+        return loss(*args)
+
+    monkeypatch.setattr(bd.SoftmaxWithLoss, "forward", count)
+    x = RNG.normal(size=(3, 1, 8, 8) if "Conv" in name else (3, 20))
+    report = bd.gradcheck(network, x, np.array([0, 3, 1]))
+    assert report.ok and not report.conduct, report
+    assert counted[0] < 1000 < report.evaluations, (counted, report)
+    assert all(entry.checked == entry.size for entry in report.entries if entry.size < 200)
+
+
+@pytest.mark.parametrize("name", ["TwoLayerNet", "DeepConvNet", "MultiLayerNetExtend"])
+def test_a_wrong_backward_within_a_network_is_caught(name, monkeypatch):
+    np.random.seed(1)
+    network, backward = NETWORKS[name](), bd.Affine.backward
+
+    def wrong(self, dout):
+        dx = backward(self, dout)
+        self._grads["b"][2] += 1e-3
+        return dx
+
+    monkeypatch.setattr(bd.Affine, "backward", wrong)
+    x = RNG.normal(size=(3, 1, 8, 8) if "Conv" in name else (3, 20))
+    report = bd.gradcheck(network, x, np.array([0, 3, 1]))
+    wrong = [entry.name for entry in report.entries if entry.status == "FAIL"]
+    assert wrong == {"TwoLayerNet": ["b1", "b2"], "DeepConvNet": ["b7", "b8"]}.get(name, ["b1", "b2", "b3"]), report

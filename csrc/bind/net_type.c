@@ -918,6 +918,28 @@ static int net_set_rng(PyObject *object, PyObject *value, void *closure)
     return 0;
 }
 
+/* What a batch draws, in the order of the layers, instead of the generator's numbers; None: those again. */
+static PyObject *net_give_draws(PyObject *object, PyObject *draws)
+{
+    NetObject *self = (NetObject *)object;
+    PyArrayObject *array = (PyArrayObject *)draws;
+    bd_status status;
+
+    if (draws != Py_None &&
+        (!PyArray_Check(draws) || PyArray_TYPE(array) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(array))) {
+        PyErr_SetString(PyExc_TypeError, "draws must be None or a contiguous array of float64");
+        return NULL;
+    }
+    if (!enter(self))
+        return NULL;
+    status = draws == Py_None ? bd_net_give_draws(self->net, NULL, 0)
+                              : bd_net_give_draws(self->net, PyArray_DATA(array), PyArray_SIZE(array));
+    leave(self);
+    if (status)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
 /* For those who read or write the arrays while no call may run, as when saving. */
 static PyObject *net_hold(PyObject *object, PyObject *unused)
 {
@@ -946,6 +968,10 @@ static PyMethodDef net_methods[] = {
      "shapes($type, layers, loss, input_shape, /)\n--\n\n([(name, shape), ...] of params, the same of buffers) that "
      "such "
      "a net would have."},
+    {"give_draws", net_give_draws, METH_O,
+     "give_draws($self, draws, /)\n--\n\nWhat batches that draw so many numbers draw, for tests of gradients; None: "
+     "the "
+     "generator's numbers again."},
     {"hold", net_hold, METH_NOARGS, "hold($self, /)\n--\n\nRefuse all calls until let_go()."},
     {"let_go", net_let_go, METH_NOARGS, "let_go($self, /)\n--\n\nThe end of hold()."},
     {"penalty", net_penalty, METH_O, "penalty($self, weight_decay, /)\n--\n\nweight_decay / 2 * sum(W**2)"},

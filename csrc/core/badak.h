@@ -414,7 +414,11 @@ bd_shape bd_net_output(const bd_net *net);                           /* of one s
 bd_dtype bd_net_dtype(const bd_net *net);
 const bd_layer *bd_net_loss_layer(const bd_net *net);
 bd_rng *bd_net_rng(bd_net *net);
-bd_rng bd_net_last_draws(const bd_net *net);       /* where the generator stood when the last run began */
+bd_rng bd_net_last_draws(const bd_net *net); /* where the generator stood when the last run began */
+/* Random numbers [from, from + count) of a run over n samples that began at this position of the generator. */
+void bd_net_draw(const bd_net *net, uint64_t began, bd_size from, bd_size count, bd_size n, double *draws);
+/* What runs of such a batch draw from now on, instead of the generator's numbers; NULL: the generator's again. */
+bd_status bd_net_give_draws(bd_net *net, const double *draws, bd_size count);
 size_t bd_net_activation_bytes(const bd_net *net); /* reserved now */
 bool bd_net_mixes_samples(const bd_net *net);
 

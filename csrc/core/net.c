@@ -63,7 +63,9 @@ struct bd_net {
     const bd_optimizer_kind *optimizer;
     int64_t updates;
     bd_rng rng;
-    uint64_t run_began;     /* position of rng when the last run began */
+    uint64_t run_began; /* position of rng when the last run began */
+    double *given;      /* what layers draw instead, by a batch of so many numbers; or NULL */
+    bd_size given_count;
     uint64_t kept_position; /* for bd_net_undo */
     bool stopped;           /* by a layer or by poll, in the run that is on */
     bool (*poll)(void *);   /* is asked between steps whether to go on */
@@ -357,6 +359,7 @@ void bd_net_free(bd_net *net)
     bd_free(net->param);
     bd_free(net->buffer);
     bd_free(net->activations);
+    bd_free(net->given);
     if (!net->arena_taken)
         bd_free(net->arena);
     bd_free(net);
@@ -462,6 +465,20 @@ const bd_layer *bd_net_loss_layer(const bd_net *net)
 bd_rng *bd_net_rng(bd_net *net)
 {
     return &net->rng;
+}
+
+bd_status bd_net_give_draws(bd_net *net, const double *draws, bd_size count)
+{
+    double *own = NULL;
+
+    if (draws && !(own = bd_alloc((size_t)(count + 1) * sizeof *own)))
+        return BD_NO_MEMORY;
+    if (draws)
+        memcpy(own, draws, (size_t)count * sizeof *own);
+    bd_free(net->given);
+    net->given = own;
+    net->given_count = count;
+    return BD_OK;
 }
 
 bd_rng bd_net_last_draws(const bd_net *net)
@@ -743,18 +760,29 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
     return io;
 }
 
+void bd_net_draw(const bd_net *net, uint64_t began, bd_size from, bd_size count, bd_size n, double *draws)
+{
+    bd_rng rng = {net->rng.seed, began + (uint64_t)from};
+
+    if (net->given && net->given_count == net->draws * n) {
+        memcpy(draws, net->given + from, (size_t)count * sizeof *draws);
+        return;
+    }
+    for (bd_size i = 0; i < count; i++)
+        draws[i] = bd_rng_uniform(&rng);
+}
+
 typedef struct {
+    const bd_net *net;
+    bd_size from, n;
     double *draws;
-    bd_rng rng; /* where the first comes from */
 } draw_job;
 
 static void draw_range(void *context, bd_range range)
 {
     const draw_job *job = context;
-    bd_rng rng = {job->rng.seed, job->rng.position + (uint64_t)range.from};
 
-    for (bd_size i = range.from; i < range.from + range.count; i++)
-        job->draws[i] = bd_rng_uniform(&rng);
+    bd_net_draw(job->net, job->net->run_began, job->from + range.from, range.count, job->n, job->draws + range.from);
 }
 
 /* The random numbers of a step in training. Each step has its own place in the stream, counted from where the run
@@ -762,8 +790,7 @@ static void draw_range(void *context, bd_range range)
 static void draw(bd_net *net, const net_run *run, const net_step *step)
 {
     enum { OPERATIONS = 300 }; /* of one, roughly */
-    draw_job job = {(double *)(void *)(net->activations + net->draws_at),
-                    {net->rng.seed, net->run_began + (uint64_t)(step->draws_before * run->n)}};
+    draw_job job = {net, step->draws_before * run->n, run->n, (double *)(void *)(net->activations + net->draws_at)};
 
     if (run->training && step->form.draws)
         in_parts(net, draw_range, &job, step->form.draws * run->n, BD_LINE, OPERATIONS);

@@ -221,19 +221,17 @@ static long double loss_of(bd_stack *s, call *c, const void *scores, bd_size sam
 
 /* ---------------------------------------------------------------- the unmoved net */
 
-static void run_base(bd_stack *s, const bd_rng *rng)
+static void run_base(bd_stack *s)
 {
-    uint64_t position = rng->position;
+    bd_size drawn = 0;
 
     for (int i = 0; i < s->last; i++) {
         const bd_step_info *step = &s->step[i];
         const bd_size draws = step->form.draws * s->n;
-        bd_rng here = {rng->seed, position};
         call c;
 
-        for (bd_size j = 0; j < draws; j++)
-            s->draws[i][j] = bd_rng_uniform(&here);
-        position += (uint64_t)draws;
+        bd_net_draw(s->net, bd_net_rng(s->net)->position, drawn, draws, s->n, s->draws[i]);
+        drawn += draws;
         prepare(s, &c, i, s->n);
         c.io.draws = s->draws[i];
         run_call(s, &c, i, s->base[step->in[0]], s->base[step->in[1]], s->base[step->out]);
@@ -388,7 +386,7 @@ bd_status bd_stack_create(bd_stack **out, bd_net *net, const void *x, const bd_t
     if (status || (status = make_room(s)))
         goto done;
     take_in(s, s->base[0], x, n * s->width[0]);
-    run_base(s, bd_net_rng(net));
+    run_base(s);
     *out = s;
 done:
     if (status)

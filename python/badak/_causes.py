@@ -145,7 +145,7 @@ class LogOfProbabilities(LogEps):
 
     def term(self, slope, entry, analytic, context):
         thing = getattr(self.subject, "checked_object", None)
-        if thing is None or entry.worst_index is None:
+        if thing is None or (entry.worst_index is None and not self.given):
             return None
         self.subject.output()
         find = _label_probabilities if _label_probabilities(thing) is not None else self._predicted

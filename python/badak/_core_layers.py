@@ -1,7 +1,8 @@
-"""Layers of the C core standing alone, as subjects of ``gradcheck``: forward runs in C, as that of a ``Net`` does.
+"""Layers of the C core standing alone, and networks of them, as subjects of ``gradcheck``: forward runs in C.
 
 A layer becomes a net of one layer whose loss is half the square of what its output is away from targets. These are
-put where the gradient of that loss with respect to the output is the upstream gradient.
+put where the gradient of that loss with respect to the output is the upstream gradient. A network of the book becomes
+the net of its layers.
 """
 
 import copy
@@ -9,12 +10,15 @@ import copy
 import numpy as np
 
 from . import _core
-from ._judge import judge
-from ._net_subject import affordable, certify
+from ._judge import EXHAUSTIVE, judge
+from ._net_subject import affordable, certify, judge_net
 from ._slope import FLOAT64_EPS, NetSlope
-from ._subjects_layers import LayerSubject
-from .layers import CoreLayer, Flatten, IdentityWithLoss, LossLayer
+from ._subjects_layers import LayerSubject, NetworkSubject
+from .layers import CoreLayer, Dropout, Flatten, IdentityWithLoss, LossLayer
 from .net import specs_of
+from .networks import BookNetwork
+
+NOT_A_NET = TypeError, ValueError, RuntimeError  # shapes that a net does not take, or a layer without arrays
 
 
 class CoreSlope(NetSlope):
@@ -74,7 +78,7 @@ class CoreLayerSubject(LayerSubject):
             t = labels[0] if is_loss else y - n * gy
             x, t = core.prepare(x, t, True)
             loss = core.evaluate(x, t, True)[0]
-        except (TypeError, ValueError, RuntimeError):  # shapes that a net does not take, or a layer without arrays
+        except NOT_A_NET:
             return None
         if is_loss:
             per, same = 1 / float(gy), abs(loss - float(y)) <= 64 * FLOAT64_EPS * (1 + abs(loss))
@@ -90,12 +94,83 @@ class CoreLayerSubject(LayerSubject):
         twin, array = self.twin, self.variables[entry.name]
         which = -1 if entry.name == self.names[0] else [place.name for place in self.places].index(entry.name)
         slope = CoreSlope(twin["core"], which, array, twin["x"], twin["t"], twin["per"])
-        known = copy.copy(context)
-        known.sampling = known.neighbours = known.slopes_beside = None  # C knows the branches
-        known.most = affordable(twin["core"].steps(), len(twin["x"]), which, array.size, entry.point)
+        known = _in_core(context, twin, which, array, entry.point)
         judge(entry, slope, gradient, known)
         if not entry.ok:  # what is wrong is said by the code itself
             entry = super()._judged(self._entry(entry.name, entry.point), causes, sampling, gradient, context)
         elif entry.point == 0:
+            certify(entry, slope, gradient, twin["core"].steps(), len(twin["x"]))
+        return entry
+
+
+def _in_core(context, twin, which, array, point):
+    """The context for a slope that is taken in C, which knows the branches."""
+    known = copy.copy(context)
+    known.sampling = known.neighbours = known.slopes_beside = None
+    known.most = affordable(twin["core"].steps(), len(twin["x"]), which, array.size, point)
+    known.exhaustive = EXHAUSTIVE if point == 0 else known.most
+    return known
+
+
+def is_core_network(network):
+    """Is it one of badak's networks, its loss as we wrote it? What its gradient does is what is to be seen."""
+    if not isinstance(network, BookNetwork) or not type(network).__module__.startswith(f"{__package__}."):
+        return False
+    if {"loss", "predict", "_loss", "_forward", "_decay"} & set(vars(network)):
+        return False
+    layers = network.layers.values() if isinstance(network.layers, dict) else network.layers
+    return all(map(is_core_layer, (*layers, network.last_layer)))
+
+
+class CoreNetworkSubject(NetworkSubject):
+    """A ``NetworkSubject`` whose evaluations run in C wherever the net of its layers gives the same loss."""
+
+    twin = None
+
+    def upstream(self, y, rng):
+        self.twin = None if self.keep else self._twin(float(np.ravel(y)[0]))
+        return super().upstream(y, rng)
+
+    def _twin(self, y):
+        """The net, the same without the eps of its loss, and what slopes need; None if the loss is not the same."""
+        network = self.checked_object
+        layers = [*network.layers.values()] if isinstance(network.layers, dict) else network.layers
+        x, t = self.arguments
+        eps = getattr(network.last_layer, "_hyper", {}).get("eps", 0.0)
+        names = {id(array): name for name, array in network.params.items()}
+        own = [array for layer in layers for array in layer.params.values()]
+        if not isinstance(x, np.ndarray) or not all(id(array) in names for array in own):
+            return None
+        self.output()  # for the masks that it draws
+        drawn = [layer.mask for layer in layers if isinstance(layer, Dropout)]
+        draws = None if any(mask is None for mask in drawn) else [np.ravel(mask).astype(float) for mask in drawn]
+        try:
+            specs, _ = specs_of(layers)
+            losses = [network.last_layer, *([type(network.last_layer)(eps=0.0)] if eps else [])]
+            cores = [_core.Net(specs, loss.core, x.shape[1:], "float64", 0) for loss in losses]
+            for core in cores:
+                core.give_draws(np.concatenate([*draws, []]) if draws else None)
+                for (_, array), value in zip(core.arrays("params"), own, strict=True):
+                    array[...] = value
+            x, t = cores[0].prepare(x, t, True)
+            loss = cores[0].evaluate(x, t, True)[0]
+        except NOT_A_NET:
+            return None
+        if not abs(loss - y) <= 64 * FLOAT64_EPS * (1 + abs(y)):
+            return None
+        which = {names[id(array)]: i for i, array in enumerate(own)}
+        return {"core": cores[0], "exact": cores[-1], "eps": eps, "x": x, "t": t, "which": which}
+
+    def _judged(self, entry, causes, sampling, gradient, context):
+        if self.twin is None or entry.name not in self.twin["which"]:
+            return super()._judged(entry, causes, sampling, gradient, context)
+        twin, array = self.twin, self.variables[entry.name]
+        which = twin["which"][entry.name]
+        known = _in_core(context, twin, which, array, entry.point)
+        slope, exact = (
+            NetSlope(core, which, array, twin["x"], twin["t"], core.rng) for core in (twin["core"], twin["exact"])
+        )
+        entry = judge_net(entry, slope, exact if twin["eps"] else None, gradient, known, twin["eps"])
+        if entry.point == 0:
             certify(entry, slope, gradient, twin["core"].steps(), len(twin["x"]))
         return entry

@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from ._core_layers import CoreLayerSubject, is_core_layer
+from ._core_layers import CoreLayerSubject, CoreNetworkSubject, is_core_layer, is_core_network
 from ._net_subject import NetSubject
 from ._state import Chance, random_stream
 from ._subjects_functions import FunctionSubject
@@ -176,7 +176,8 @@ def _subject_for(subject, inputs, options):
         if _subjects_torch.is_for_torch(subject, inputs) and not analytic:
             return _subjects_torch.TorchSubject(subject, inputs, **own, reference=options["reference"])
     if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
-        return NetworkSubject(subject, inputs, **own)
+        kind = CoreNetworkSubject if is_core_network(subject) and len(inputs) == 2 else NetworkSubject
+        return kind(subject, inputs, **own)
     if hasattr(subject, "forward") and hasattr(subject, "backward"):
         kind = CoreLayerSubject if is_core_layer(subject) and options["reference"] is None else LayerSubject
         return kind(subject, inputs, **own, reference=options["reference"])

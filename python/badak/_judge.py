@@ -27,6 +27,10 @@ class Context:
 
     Attributes
     ----------
+    most, exhaustive : int
+        Elements looked at one by one in large arrays; the size of arrays in which all are.
+    searches : bool
+        Are wrong elements to be named by bisection?
     floor : array or float
         What rounding in the analytic gradient may do to each element.
     largest : float
@@ -39,6 +43,8 @@ class Context:
 
     def __init__(self, rtol, rng, most, total_noise=0.0):
         self.rtol, self.rng, self.most, self.total_noise = rtol, rng, most, total_noise
+        self.exhaustive = EXHAUSTIVE
+        self.searches = True
         self.floor = 0.0
         self.largest = 0.0
         self.size = 0.0  # of the function
@@ -50,12 +56,11 @@ class Context:
         self.widths = 0.2  # how far beyond the range of gradients beside a kink values are not ruled out
 
 
-def _choose(analytic, most):
+def _choose(analytic, context):
     """Indices to look at one by one: all, or the largest and the smallest."""
-    size = analytic.size
-    if size <= max(most, EXHAUSTIVE):
+    size, half = analytic.size, context.most // 2
+    if size <= max(context.most, context.exhaustive):
         return np.arange(size)
-    half = most // 2
     order = np.argpartition(np.abs(analytic), (half, size - half))
     return np.unique(np.concatenate([order[:half], order[-half:]]))
 
@@ -64,7 +69,7 @@ def judge(entry, slope, analytic, context):
     """Fill the entry for one gradient: elements, then directions."""
     flat = analytic.reshape(-1)
     floor = np.broadcast_to(np.ravel(context.floor), flat.shape)
-    indices = _choose(flat, context.most)
+    indices = _choose(flat, context)
     found = np.asarray(slope.elements(indices, context.rtol))
     table = Table(flat, floor, indices, found, slope, context)
     table.look_closer()
@@ -176,7 +181,7 @@ class Table:
                 examined += 1
                 self._examine(i)
                 settled += bool(self.wrong[i])
-            elif settled == examined:  # all were plainly wrong: so are these
+            elif settled == examined and np.isfinite(self.u[i]):  # all were plainly wrong: so are these
                 self.wrong[i] = not agrees[i]
             else:
                 self._judge_by_ladder(i, agrees[i])
@@ -245,6 +250,7 @@ class Table:
         tied = np.flatnonzero((self.kind == 1) & self.exact)
         if len(tied):
             rows = self.slope.frozen_elements(self.indices[tied], self.context.rtol)
+            self.frozen = dict(zip(tied.tolist(), rows, strict=True))
             n, u = self.n[tied], self.u[tied]
             self.n[tied], self.u[tied] = rows[:, 0], rows[:, 1]
             self.kink[tied] = self.agrees(tied)
@@ -272,7 +278,7 @@ class Table:
                 self._judge_where_it_moves(i)
             return
         if self.kind[i] == 1 and self.exact:
-            frozen, error, *_ = self.slope.frozen_elements([self.indices[i]], self.context.rtol)[0]
+            frozen, error, *_ = self.frozen[i]
             a, slack = self.a[i], self.context.rtol * max(abs(self.a[i]), abs(frozen)) + self.floor[i]
             if abs(a - frozen) <= slack + 3 * error:  # the branch that was taken, of those that meet here
                 self.kink[i], self.n[i], self.u[i] = True, frozen, error
@@ -530,6 +536,9 @@ def _judge_directions(entry, table, slope, context):
         for _ in range(DIRECTIONS if group is groups[0] else 1):
             u = np.where(group, signed(context.rng, flat.size), 0.0) / np.sqrt(group.sum())
             seen = _look_along(slope, flat, u, floor, context, table)
+            if seen.state == "wrong" and not context.searches:
+                entry.status = "FAIL"
+                return
             if seen.state == "wrong":
                 _name_by_bisection(entry, slope, flat, floor, u, seen, context, table)
                 return

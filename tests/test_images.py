@@ -81,6 +81,22 @@ def test_winograds_method_errs_by_5e_7_of_the_largest(c, filters, h, w):
     assert not np.array_equal(odd, found) and np.abs(odd - exact).max() <= 1e-6 * np.abs(exact).max()
 
 
+@pytest.mark.parametrize(("c", "filters", "h", "w"), SQUARES)
+def test_winograds_method_backward_errs_by_1e_6_of_the_largest(c, filters, h, w):
+    """A plain sum errs by as much, of the gradient of x; of that of W by up to twice as much."""
+    rng = np.random.default_rng(13)
+    x, dout = normal(rng, (3, c, h, w)), normal(rng, (3, filters, h, w))
+    s = {"c": c, "filters": filters, "fh": 3, "fw": 3, "stride": 1, "pad": 1, "dilation": 1}
+    maker = layer_maker(s, "convolution", rng)
+    exact, found = maker(np.float64), maker(np.float32)
+    exact.forward(x.astype(np.float64))
+    found.forward(x)
+    right, dx = exact.backward(dout.astype(np.float64)), found.backward(dout)
+    assert np.abs(dx - right).max() <= 1e-6 * np.abs(right).max()
+    assert np.abs(found.dW - exact.dW).max() <= 1e-6 * np.abs(exact.dW).max()
+    assert np.abs(found.db - exact.db).max() <= 1e-6 * np.abs(exact.db).max()
+
+
 def test_an_image_in_winograds_method_is_by_itself():
     """The bits of one do not depend on the others, even if one of those holds what the method would spread too far."""
     rng = np.random.default_rng(12)

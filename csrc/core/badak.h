@@ -159,7 +159,8 @@ typedef enum {
     BD_IMAGES = 1 << 10,       /* reads x with its channels last when io->x_last, and writes out so when io->out_last */
     BD_ANY_ORDER = 1 << 11,    /* does the same with every element: any order will do, if x and out have the same */
     BD_PER_CHANNEL = 1 << 12,  /* a channel of out (a feature, where x is no image) needs that of x alone */
-    BD_SHARES = 1 << 13, /* may be called in several threads at once, one for each io->part, and shares the work */
+    BD_CAN_POOL = 1 << 13,     /* pools what it would store when io->winner */
+    BD_SHARES = 1 << 14, /* may be called in several threads at once, one for each io->part, and shares the work */
 } bd_flags;
 
 typedef struct bd_layer_kind bd_layer_kind;
@@ -213,6 +214,8 @@ typedef struct {
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
+    void *winner;          /* only with BD_CAN_POOL: room like out for what backward has to know of a pool of squares of
+                            * 2 by 2 (bd_pools_squares) that out goes through, the ReLU before; out and dout are the pool's */
     int part, parts;       /* only with BD_SHARES: which of how many. 0 of 0 is all. Results must not depend on it */
 } bd_io;
 
@@ -260,6 +263,8 @@ extern const bd_layer_kind bd_affine, bd_convolution, bd_pooling, bd_batch_norma
 /* All kinds, ended by NULL. */
 extern const bd_layer_kind *const bd_layer_kinds[];
 const bd_layer_kind *bd_find_layer(const char *name);
+/* Is it the pool of the largest of squares of 2 by 2 side by side, which fill an image of this shape? */
+bool bd_pools_squares(const bd_layer *layer, const bd_shape *x);
 int bd_hyper_count(const bd_hyper_spec *hyper);
 int bd_array_count(const bd_array_spec *array, int max);
 /* Position of a hyper-parameter, or -1. */

@@ -7,7 +7,7 @@
  * batch picked from a larger array.
  *
  * Fusion is a property of the plan, decided once: a layer that can apply a ReLU while it stores does the work of
- * the Relu after it (relu_out), and while it stores dx that of the Relu before it (relu_dx).
+ * the Relu after it (relu_out), and while it stores dx that of the Relu before it (relu_dx); it may pool as well.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -38,6 +38,8 @@ typedef struct {
     int first_param, param_count, first_buffer;
     bool relu_out, relu_done; /* applies the next step's ReLU; is a ReLU that the step before applies */
     bool relu_dx, relu_dx_done;
+    int pool;    /* the step of a pool that this one does, forward and backward; or 0 */
+    bool pooled; /* is that pool */
     size_t keep_at, keep_index_at;
     bd_size draws_before; /* random numbers per sample that the steps before take */
 } net_step;
@@ -246,6 +248,22 @@ static void fuse(bd_net *net)
         if (before->layer.kind->flags & BD_IS_RELU && step->layer.kind->flags & BD_CAN_RELU)
             step->relu_dx = before->relu_dx_done = true;
     }
+    for (int i = 0; i + 2 < net->steps; i++) {
+        net_step *step = &net->step[i];
+        const int at = i + (step->relu_out ? 2 : 1), in = net->step[at - 1].out;
+        const bool follows = net->step[at].in[0] == in && net->value[in].uses == 1;
+        if (follows && step->layer.kind->flags & BD_CAN_POOL &&
+            bd_pools_squares(&net->step[at].layer, &net->value[in].shape)) {
+            step->pool = at;
+            net->step[at].pooled = true;
+        }
+    }
+}
+
+/* The value that this step writes in a fused run. */
+static int written_by(const net_step *step, const net_step *all)
+{
+    return step->pool ? all[step->pool].out : step->relu_out ? (step + 1)->out : step->out;
 }
 
 /* Images between layers that can read and write so lie with their channels last; the layers at both ends of such a
@@ -433,7 +451,7 @@ void bd_net_step_info(const bd_net *net, int i, bd_step_info *info)
     const net_step *step = &net->step[i];
     *info = (bd_step_info){.layer = step->layer,
                            .depth = step->depth,
-                           .fused = step->relu_done,
+                           .fused = step->relu_done || step->pooled,
                            .form = step->form,
                            .first_param = step->first_param,
                            .param_count = step->param_count,
@@ -727,9 +745,10 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                    const void *param[BD_MAX_PARAM], void *dparam[BD_MAX_PARAM], void *buffer[BD_MAX_BUFFER])
 {
     const size_t size = bd_dtype_size(net->dtype);
+    const int out = run->fuse ? written_by(step, net->step) : step->out;
     bd_io io = {.shape = shape,
                 .out_shape = &shape[BD_MAX_INPUT],
-                .out = value_at(net, run, step->out),
+                .out = value_at(net, run, out),
                 .param = param,
                 .dparam = dparam,
                 .buffer = buffer,
@@ -743,7 +762,9 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .stop = &net->stopped,
                 .training = run->training,
                 .x_last = run->fuse && net->value[step->in[0]].channels_last,
-                .out_last = run->fuse && net->value[step->out].channels_last};
+                .relu_out = run->fuse && step->relu_out,
+                .out_last = run->fuse && net->value[out].channels_last,
+                .winner = run->fuse && step->pool ? net->activations + net->value[step->out].at : NULL};
 
     for (int i = 0; i < step->layer.kind->inputs; i++) {
         shape[i] = of_batch(&net->value[step->in[i]], run->n);
@@ -824,14 +845,10 @@ static void run_forward(bd_net *net, const net_run *run, int first)
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
         bd_shape shape[BD_MAX_INPUT + 1];
 
-        if (run->fuse && step->relu_done)
+        if (run->fuse && (step->relu_done || step->pooled))
             continue;
         draw(net, run, step);
-        bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
-        if (run->fuse && step->relu_out) {
-            io.relu_out = true;
-            io.out = value_at(net, run, net->step[i + 1].out);
-        }
+        const bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
         call_step(net, step, step->layer.kind->forward[net->dtype], &io, 1);
     }
     if (run->training)
@@ -887,11 +904,11 @@ static void run_backward(bd_net *net, const net_run *run)
         void *dparam[BD_MAX_PARAM], *buffer[BD_MAX_BUFFER];
         bd_shape shape[BD_MAX_INPUT + 1];
 
-        if (run->fuse && step->relu_dx_done)
+        if (run->fuse && (step->relu_dx_done || step->pooled))
             continue;
         bd_io io = io_of(net, run, step, shape, param, dparam, buffer);
         int to[BD_MAX_INPUT];
-        io.dout = grad_at(net, run, step->out);
+        io.dout = grad_at(net, run, run->fuse && step->pool ? net->step[step->pool].out : step->out);
         for (int j = 0; j < step->layer.kind->inputs; j++) {
             to[j] = step->in[j];
             if (run->fuse && step->relu_dx)
@@ -1168,7 +1185,10 @@ static int first_bad_output(const bd_net *net, const net_run *run)
     if (bd_first_not_finite(run->x, run->n * bd_features(&net->value[0].shape), net->dtype) >= 0)
         return -1;
     for (int i = 0; i < net->steps - 1; i++) {
-        const int value = net->step[run->fuse && net->step[i].relu_out ? i + 1 : i].out;
+        const net_step *step = &net->step[i];
+        const int value = run->fuse ? written_by(step, net->step) : step->out;
+        if (run->fuse && (step->relu_done || step->pooled))
+            continue;
         const bd_shape shape = of_batch(&net->value[value], run->n);
         if (bd_first_not_finite(value_at(net, run, value), bd_count(&shape), net->dtype) >= 0)
             return i;

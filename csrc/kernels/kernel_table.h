@@ -36,7 +36,11 @@ typedef struct {
      * multiplications: from u (16, c, f), made of n = c f filters. work: 16 BD_WINOGRAD_SQUARES (c + f) numbers. */
     void (*winograd_filters)(real *u, const real *w, bd_size n);
     void (*convolve_winograd)(real *out, const real *x, const real *u, const bd_window *s, bd_size f, const real *bias,
-                              bool relu, real *work);
+                              bool relu, const real *mask, real *work);
+    /* dw (fh, fw, c, f) += ... likewise, in two steps: m (16, c, f) += what an image makes of it; then, of n = c f
+     * filters, dw += what all images did. */
+    void (*winograd_products)(real *m, const real *x, const real *dout, const bd_window *s, bd_size f, real *work);
+    void (*winograd_filter_gradient)(real *dw, const real *m, bd_size n);
     /* dw (fh, fw, c, f) += windows of x^T times dout (oh, ow, f) */
     void (*convolve_filter)(real *dw, const real *x, const real *dout, const bd_window *s, bd_size f);
     /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */
@@ -54,6 +58,15 @@ typedef struct {
      * x > 0. Pools as such ignore s->dilation. */
     void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
     void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);
+    /* The same two for the largest of squares of 2 by 2 side by side, which fill the image, by way of `winner` (oh, ow,
+     * c): which pixel of its square that was, 0 to 3, or 4 where relu made it 0; and the two halves of the list of such
+     * a dx, if it is the dout of a convolution by these windows: from dout and winner (oh / 2, ow / 2, f), and from
+     * those with their channels first, (f, oh / 2, ow / 2), with the sum (f) of all. */
+    void (*pool_winners)(real *out, real *winner, const real *x, const bd_window *s, bool relu);
+    void (*unpool)(real *dx, const real *dout, const real *winner, const bd_window *s);
+    void (*list_winners)(REAL(bd_nonzero) * list, const real *dout, const real *winner, const bd_window *s, bd_size f);
+    void (*list_winners_of_filters)(REAL(bd_nonzero) * list, real *sum, const real *dout, const real *winner,
+                                    const bd_window *s, bd_size f);
 
     /* Element by element, n of them. out may be x. exp and log are within 2 ULP. */
     void (*exp)(real *out, const real *x, bd_size n);

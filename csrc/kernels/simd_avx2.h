@@ -109,9 +109,9 @@ static const uint8_t keep_bytes[16][16] = {
 };
 #undef BYTES
 
-static inline int v_keep_nonzero(real *values, int32_t *indices, const real *x, int lanes, int32_t first)
+static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec index, int lanes)
 {
-    const __m256 all = (__m256)(lanes == LANES ? v_load(x) : v_load_part(x, lanes, 0)); /* part: slow on some */
+    const __m256 all = (__m256)a;
     const unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(all, _mm256_setzero_ps(), _CMP_NEQ_UQ));
     int count = 0;
 
@@ -120,10 +120,11 @@ static inline int v_keep_nonzero(real *values, int32_t *indices, const real *x, 
     for (int half = 0; half < 2; half++) {
         const unsigned bits = mask >> 4 * half & 0xf;
         const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[bits]);
-        const __m128i index = _mm_add_epi32(_mm_setr_epi32(0, 1, 2, 3), _mm_set1_epi32(first + 4 * half));
+        const __m128i numbers =
+            half ? _mm256_extracti128_si256((__m256i)index, 1) : _mm256_castsi256_si128((__m256i)index);
         const __m128 four = half ? _mm256_extractf128_ps(all, 1) : _mm256_castps256_ps128(all);
         const __m128i kept = _mm_shuffle_epi8(_mm_castps_si128(four), bytes);
-        const __m128i kept_index = _mm_shuffle_epi8(index, bytes);
+        const __m128i kept_index = _mm_shuffle_epi8(numbers, bytes);
         if (count + 4 <= lanes) {
             _mm_storeu_si128((__m128i *)(void *)(values + count), kept);
             _mm_storeu_si128((__m128i *)(void *)(indices + count), kept_index);

@@ -73,22 +73,32 @@ static inline vec v_sqrt(vec a)
 
 #define V_KEEP_NONZERO
 
-static inline int v_keep_nonzero(real *values, int32_t *indices, const real *x, int lanes, int32_t first)
+/* Whole vectors are stored whole, because parts are slow: what lies beyond those kept is written later, or not used. */
+static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec index, int lanes)
 {
-    const vec a = v_load_part(x, lanes, 0);
 #ifdef BD_SINGLE
     const __mmask16 mask = _mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    const __m512i ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i index = _mm512_add_epi32(ascending, _mm512_set1_epi32(first));
     const int count = __builtin_popcount(mask);
-    v_store_part(values, (vec)_mm512_maskz_compress_ps(mask, (__m512)a), count);
-    _mm512_mask_storeu_epi32(indices, (__mmask16)((1u << count) - 1), _mm512_maskz_compress_epi32(mask, index));
+    const vec kept = (vec)_mm512_maskz_compress_ps(mask, (__m512)a);
+    const __m512i kept_index = _mm512_maskz_compress_epi32(mask, (__m512i)index);
+    if (lanes == LANES) {
+        v_store(values, kept);
+        _mm512_storeu_si512(indices, kept_index);
+        return count;
+    }
+    _mm512_mask_storeu_epi32(indices, (__mmask16)((1u << count) - 1), kept_index);
 #else
     const __mmask8 mask = _mm512_cmp_pd_mask((__m512d)a, _mm512_setzero_pd(), _CMP_NEQ_UQ);
-    const __m256i index = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
     const int count = __builtin_popcount(mask);
-    v_store_part(values, (vec)_mm512_maskz_compress_pd(mask, (__m512d)a), count);
-    _mm256_mask_storeu_epi32(indices, (__mmask8)((1u << count) - 1), _mm256_maskz_compress_epi32(mask, index));
+    const vec kept = (vec)_mm512_maskz_compress_pd(mask, (__m512d)a);
+    const __m256i kept_index = _mm256_maskz_compress_epi32(mask, _mm512_cvtepi64_epi32((__m512i)index));
+    if (lanes == LANES) {
+        v_store(values, kept);
+        _mm256_storeu_si256((__m256i *)(void *)indices, kept_index);
+        return count;
+    }
+    _mm256_mask_storeu_epi32(indices, (__mmask8)((1u << count) - 1), kept_index);
 #endif
+    v_store_part(values, kept, count);
     return count;
 }

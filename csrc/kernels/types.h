@@ -26,6 +26,7 @@ typedef bd_kernels_f64 bd_kernels_real;
 typedef bd_nonzero_f64 bd_nonzero;
 #else
 typedef long double real;
+typedef int sint;
 #define BD_TYPE ext
 typedef bd_kernels_ext bd_kernels_real;
 typedef bd_nonzero_ext bd_nonzero;

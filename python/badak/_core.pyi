@@ -153,6 +153,8 @@ class Net:
         cls, layers: tuple[Layer, ...], loss: Layer, input_shape: tuple[int, ...], /
     ) -> tuple[list[tuple[str, tuple[int, ...]]], list[tuple[str, tuple[int, ...]]]]:
         """([(name, shape), ...] of params, the same of buffers) that such a net would have."""
+    def give_draws(self, draws: NDArray[np.float64] | None, /) -> None:
+        """What batches that draw so many numbers draw, for tests of gradients; None: the generator's numbers again."""
     def hold(self) -> None:
         """Refuse all calls until let_go()."""
     def let_go(self) -> None:

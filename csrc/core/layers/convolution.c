@@ -84,10 +84,12 @@ static void REAL(pieces_of)(real *piece[PIECES], real *work, const bd_window *s,
 
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
-    const bd_size f = layer->hyper[FILTERS].i, area = s.oh * s.ow, image = s.h * s.w * s.c;
+    const bd_size f = layer->hyper[FILTERS].i;
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), squares = squares_of(&s, f);
+    const bd_size area = io->winner ? squares.oh * squares.ow : s.oh * s.ow, image = s.h * s.w * s.c;
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
+    const bool relu = io->relu_out && !io->winner; /* what is pooled meets its ReLU there */
     real *piece[PIECES];
 
     if (!images.count)
@@ -102,31 +104,41 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
-        real *out = (real *)io->out + i * area * f, *to = io->out_last || f == 1 ? out : piece[OUT];
+        real *out = (real *)io->out + i * area * f, *winner = (real *)io->winner + (io->winner ? i * area * f : 0);
+        real *last = io->out_last || f == 1 ? out : io->winner ? piece[POOLED] : piece[OUT];
+        real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         if (s.pad) {
             REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
             x = piece[FRAME];
         }
         if (winograd && k->all_below(x, framed.h * framed.w * s.c, TAME))
-            k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], io->relu_out, piece[SQUARE_WORK]);
+            k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
         else
-            k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], io->relu_out, NULL);
-        if (to != out)
-            k->transpose(out, area, to, f, area, f);
+            k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], relu, NULL);
+        if (io->winner && io->training)
+            k->pool_winners(last, winner, to, &squares, io->relu_out);
+        else if (io->winner)
+            k->pool(last, to, &squares, false, io->relu_out);
+        if (last != out)
+            k->transpose(out, area, last, f, area, f);
     }
 }
 
 /* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
-static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, real *piece[PIECES],
-                                 const bd_window *s, bd_size f, const real *mask, const REAL(bd_kernels) * k)
+static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, bool winograd,
+                                 real *piece[PIECES], const bd_window *s, bd_size f, const real *mask,
+                                 const REAL(bd_kernels) * k)
 {
     const bd_window framed = frame_of(s), back = back_of(s, f);
     real *frame = piece[BACK_FRAME]; /* at first 0 */
 
     if (s->stride == 1 && !list) { /* what windows over dout give, because every pixel of x has one */
         REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
-        k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
+        if (winograd)
+            k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, piece[SQUARE_WORK]);
+        else
+            k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
         return;
     }
     memset(frame, 0, (size_t)(framed.h * framed.w * s->c) * sizeof *frame);
@@ -145,9 +157,10 @@ static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, cons
     const bd_range of_out = bd_share(io, out, BD_LINE), of_x = bd_share(io, in, BD_LINE);
     int64_t *count = io->common, total = 0; /* of each part; too many if x is not finite */
 
-    if (!list_possible(s, f))
+    if (!list_possible(s, f) || (!io->winner && s->fw * s->c < SHORT_RUN))
         return false;
-    count[io->part] = k->count_nonzero((const real *)io->dout + of_out.from, of_out.count);
+    /* of a square all but one are 0 */
+    count[io->part] = io->winner ? 0 : k->count_nonzero((const real *)io->dout + of_out.from, of_out.count);
     if (!k->all_below((const real *)io->x[0] + of_x.from, of_x.count, (real)INFINITY))
         count[io->part] = out + 1;
     bd_meet(io);
@@ -156,12 +169,36 @@ static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, cons
     return total <= out / 5 * 2 && k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
-/* Adds what `images` make of dW and db, as the kernels want it, to dw and db; and their dx. */
-static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range images, bool sparse,
+/* The list of what of dout is not 0, and its sums, from what a pool of squares had of it. */
+static void REAL(list_squares)(REAL(bd_nonzero) * list, const real *dout, const real *winner, const bd_io *io,
+                               real *piece[PIECES], const bd_window *framed, bd_size f)
+{
+    const REAL(bd_kernels) *k = io->kernels;
+    const bd_size squares = framed->oh / 2 * (framed->ow / 2);
+    const real *first = dout, *winner_first = winner;
+
+    if (io->out_last && f > 1) {
+        k->transpose(piece[POOLED_FIRST], squares, dout, f, squares, f);
+        first = piece[POOLED_FIRST];
+    }
+    if (f > 1) {
+        k->transpose(piece[WINNER_FIRST], squares, winner, f, squares, f);
+        winner_first = piece[WINNER_FIRST];
+    }
+    k->list_winners_of_filters(list, piece[SUMS], first, winner_first, framed, f);
+    if (io->dx[0])
+        k->list_winners(list, REAL(channels_last)(piece[POOLED], dout, f, squares, io->out_last, k), winner, framed, f);
+}
+
+/* Adds what `images` make of dW and db, as the kernels want it, to dw and db; and their dx. `back`: piece[SQUARES] is
+ * there for dx. */
+static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range images, bool sparse, bool back,
                                   real *piece[PIECES], const bd_window *s, bd_size f)
 {
-    const bd_size area = s->oh * s->ow, image = s->h * s->w * s->c;
-    const bd_window framed = frame_of(s);
+    const bool winograd = sizeof(real) == sizeof(float) && !sparse && winograd_possible(s, f);
+    const bd_window framed = frame_of(s), squares = squares_of(s, f);
+    const bd_size image = s->h * s->w * s->c, area = s->oh * s->ow;
+    const bd_size given = io->winner ? squares.oh * squares.ow : area;
     const REAL(bd_kernels) *k = io->kernels;
     REAL(bd_nonzero)
     list = {.value = piece[VALUES],
@@ -171,10 +208,14 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
             .window_count = (int32_t *)piece[COUNTS],
             .filter_count = (int32_t *)piece[FILTER_COUNTS]};
 
+    if (winograd)
+        memset(piece[PRODUCTS], 0, (size_t)(16 * s->c * f) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
-        const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * area * f;
+        const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * given * f;
+        const real *winner = (const real *)io->winner + (io->winner ? i * given * f : 0);
         x = REAL(channels_last)(piece[IMAGE], x, s->c, s->h * s->w, io->x_last, k);
-        dout = REAL(channels_last)(piece[OUT], dout, f, area, io->out_last, k);
+        if (!io->winner || !sparse)
+            dout = REAL(channels_last)(piece[io->winner ? POOLED : OUT], dout, f, given, io->out_last, k);
         const real *padded = x;
         if (s->pad) {
             REAL(put)(piece[FRAME], framed.h, framed.w, x, s->h, s->w, s->c, s->pad, s->pad);
@@ -182,21 +223,34 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         }
 
         /* out = windows of x times W, + b */
-        if (sparse) {
-            k->list_nonzero(&list, dout, &framed, f);
-            k->convolve_filter_sparse(dw, padded, &list, &framed, f);
+        if (sparse && io->winner) {
+            REAL(list_squares)(&list, dout, winner, io, piece, &framed, f);
         } else {
-            k->convolve_filter(dw, padded, dout, &framed, f);
+            if (io->winner) {
+                k->unpool(piece[OUT], dout, winner, &squares);
+                dout = piece[OUT];
+            }
+            if (sparse)
+                k->list_nonzero(&list, dout, &framed, f);
+            k->sum_rows(piece[SUMS], dout, area, f);
         }
-        k->sum_rows(piece[SUMS], dout, area, f);
+        const bool tame = (winograd || back) && k->all_below(dout, area * f, TAME);
+        if (sparse)
+            k->convolve_filter_sparse(dw, padded, &list, &framed, f);
+        else if (winograd && tame && k->all_below(x, image, TAME))
+            k->winograd_products(piece[PRODUCTS], padded, dout, &framed, f, piece[SQUARE_WORK]);
+        else
+            k->convolve_filter(dw, padded, dout, &framed, f);
         k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
             real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s->c == 1 ? dx : piece[IMAGE_GRADIENT];
-            REAL(image_gradient)(to, dout, sparse ? &list : NULL, piece, s, f, io->relu_dx ? x : NULL, k);
+            REAL(image_gradient)(to, dout, sparse ? &list : NULL, back && tame, piece, s, f, io->relu_dx ? x : NULL, k);
             if (to != dx)
                 k->transpose(dx, s->h * s->w, to, s->c, s->h * s->w, s->c);
         }
     }
+    if (winograd)
+        k->winograd_filter_gradient(dw, piece[PRODUCTS], s->c * f);
 }
 
 /* sum[range] = the sum of it over `count` arrays, `stride` apart */
@@ -227,13 +281,18 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
         REAL(turn_filters_last)(piece[GRADIENT], io->param[W], &s, f, k);
         REAL(turn_back)(piece[WEIGHTS], piece[GRADIENT], &s, f, k);
     }
+    const bool winograd = sizeof(real) == sizeof(float) && io->dx[0] && !sparse && winograd_possible(&back, s.c) &&
+                          k->all_below(io->param[W], size, TAME);
+    if (winograd && mine.count)
+        k->winograd_filters(piece[SQUARES], piece[WEIGHTS], s.c * f);
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
     for (bd_size i = mine.from; i < mine.from + mine.count; i++) {
         real *dw = sums + i * stride, *db = dw + size;
         const bd_size from = n * i / bunches;
         memset(dw, 0, (size_t)(size + f) * sizeof *dw);
-        REAL(images_backward)(io, dw, db, (bd_range){from, n * (i + 1) / bunches - from}, sparse, piece, &s, f);
+        REAL(images_backward)(io, dw, db, (bd_range){from, n * (i + 1) / bunches - from}, sparse, winograd, piece, &s,
+                              f);
     }
     bd_meet(io);
     real *total = sums + bunches * stride;
@@ -323,6 +382,9 @@ enum {
     BACK_FRAME,
     IMAGE, /* x, out or dout, dx with their channels last */
     OUT,
+    POOLED,       /* the same of out or dout in squares */
+    POOLED_FIRST, /* with their channels first */
+    WINNER_FIRST,
     IMAGE_GRADIENT,
     VALUES, /* bd_nonzero */
     FILTER_VALUES,
@@ -332,8 +394,11 @@ enum {
     FILTER_COUNTS,
     SQUARES, /* W as convolve_winograd wants it */
     SQUARE_WORK,
+    PRODUCTS, /* dW as winograd_products adds it up */
     PIECES
 };
+
+enum { SHORT_RUN = 16 }; /* of a window's row: too short to look for what of dout is 0 */
 
 #define TAME ((real)1e15) /* sums of products of smaller numbers are finite, in whatever order */
 
@@ -383,14 +448,28 @@ static bd_window back_of(const bd_window *s, bd_size filters)
     return back;
 }
 
-/* Can elements of dout be listed: do the kernels for that apply, and fill their vectors, and will indices suffice? */
+/* The squares of 2 by 2 of out. */
+static bd_window squares_of(const bd_window *s, bd_size filters)
+{
+    return (bd_window){.c = filters,
+                       .h = s->oh,
+                       .w = s->ow,
+                       .fh = 2,
+                       .fw = 2,
+                       .stride = 2,
+                       .dilation = 1,
+                       .oh = s->oh / 2,
+                       .ow = s->ow / 2};
+}
+
+/* Can elements of dout be listed: do the kernels for that apply, and will indices suffice? */
 static bool list_possible(const bd_window *s, bd_size f)
 {
     const bd_window framed = frame_of(s);
     const bd_shape x = {3, {framed.h, framed.w, s->c}}, w = {4, {f, s->fh, s->fw, s->c}}, out = {3, {f, s->oh, s->ow}};
 
-    return s->stride == 1 && s->dilation == 1 && s->fw * s->c >= 16 && bd_count(&x) < INT32_MAX &&
-           bd_count(&w) < INT32_MAX && bd_count(&out) < INT32_MAX;
+    return s->stride == 1 && s->dilation == 1 && bd_count(&x) < INT32_MAX && bd_count(&w) < INT32_MAX &&
+           bd_count(&out) < INT32_MAX;
 }
 
 /* Does Winograd's method apply, and pay? In float32 only: there its rounding errors are those of long sums. */
@@ -404,11 +483,12 @@ static bool winograd_possible(const bd_window *s, bd_size f)
 static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
 {
     const bd_window frame = frame_of(s), back = back_of(s, f);
-    const bool lists = list_possible(s, f), winograd = winograd_possible(s, f);
+    const bool lists = list_possible(s, f), winograd = winograd_possible(s, f) || winograd_possible(&back, s->c);
     const bd_shape weights = {4, {f, s->fh, s->fw, s->c}}, image = {3, {s->h, s->w, s->c}}, sums = {1, {f}},
                    framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
                    squares = {3, {16, s->c, f}}, square_work = {3, {16, BD_WINOGRAD_SQUARES, s->c + f}},
-                   out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}};
+                   out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}},
+                   pooled = {3, {s->oh / 2, s->ow / 2, f}};
     const bd_shape piece[PIECES] = {[WEIGHTS] = weights,
                                     [GRADIENT] = weights,
                                     [SUMS] = sums,
@@ -416,6 +496,9 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
                                     [BACK_FRAME] = bd_count(&backward) > bd_count(&framed) ? backward : framed,
                                     [IMAGE] = image,
                                     [OUT] = out,
+                                    [POOLED] = pooled,
+                                    [POOLED_FIRST] = pooled,
+                                    [WINNER_FIRST] = pooled,
                                     [IMAGE_GRADIENT] = image,
                                     [VALUES] = lists ? out : none,
                                     [FILTER_VALUES] = lists ? out : none,
@@ -424,7 +507,8 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
                                     [COUNTS] = lists ? of_out : none,
                                     [FILTER_COUNTS] = lists ? sums : none,
                                     [SQUARES] = winograd ? squares : none,
-                                    [SQUARE_WORK] = winograd ? square_work : none};
+                                    [SQUARE_WORK] = winograd ? square_work : none,
+                                    [PRODUCTS] = winograd ? squares : none};
     bool failed = bd_count(&backward) < 0;
 
     for (int i = 0; i < PIECES; i++) {
@@ -502,7 +586,7 @@ static void convolution_reach(const bd_layer *layer, const bd_shape *x, int para
 const bd_layer_kind bd_convolution = {
     .name = "Convolution",
     .inputs = 1,
-    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_IMAGES | BD_SHARES,
+    .flags = BD_KEEP_INPUT | BD_CAN_RELU | BD_CAN_POOL | BD_IMAGES | BD_SHARES,
     .hyper = {[FILTERS] = SIZE("filters"),
               [HEIGHT] = SIZE("height"),
               [WIDTH] = SIZE("width"),

@@ -99,6 +99,15 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
+bool bd_pools_squares(const bd_layer *layer, const bd_shape *x)
+{
+    if (layer->kind != &bd_pooling || x->ndim != 4)
+        return false;
+    const bd_window s = window_of(layer, x);
+    return s.fh == 2 && s.fw == 2 && s.stride == 2 && s.pad == 0 && !layer->hyper[MEAN].i && s.h % 2 == 0 &&
+           s.w % 2 == 0;
+}
+
 #define BD_BODY "layers/channels_last.h"
 #include "../each_real.h"
 

@@ -1,0 +1,121 @@
+/* A pool of squares of 2 by 2 that a convolution does: what it keeps is what the pool by itself has. */
+#ifdef real
+
+/* dout as the pool by itself takes it back, its list and its sums. */
+static void REAL(check_squares)(bd_size pixels_h, bd_size pixels_w, bd_size c, bool relu, uint64_t *state)
+{
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    const bd_size pixels = pixels_h * pixels_w, squares = pixels / 4;
+    const bd_window pool = {.c = c,
+                            .h = pixels_h,
+                            .w = pixels_w,
+                            .fh = 2,
+                            .fw = 2,
+                            .stride = 2,
+                            .dilation = 1,
+                            .oh = pixels_h / 2,
+                            .ow = pixels_w / 2};
+    const bd_window windows = {.c = 1,
+                               .h = pixels_h + 2,
+                               .w = pixels_w + 2,
+                               .fh = 3,
+                               .fw = 3,
+                               .stride = 1,
+                               .dilation = 1,
+                               .oh = pixels_h,
+                               .ow = pixels_w};
+    const size_t large = (size_t)(pixels * c) * sizeof(real), small = (size_t)(squares * c) * sizeof(real);
+    real *x = place_array(0, large, 0), *dx = place_array(1, large, 0), *back = malloc(large);
+    real *out = place_array(2, small, 0), *winner = place_array(3, small, 0), *plain = malloc(small);
+    real *dout = malloc(small), *dout_first = malloc(small), *winner_first = malloc(small);
+    real *sum = place_array(4, (size_t)c * sizeof(real), 0), *rows = malloc((size_t)c * sizeof(real));
+
+    for (bd_size i = 0; i < pixels * c; i++) {
+        const uint64_t draw = random_bits(state) % 40;
+        x[i] = draw == 0 ? (real)NAN : draw < 12 ? (real)draw - 6 : (real)random_between(state, -1, 1);
+    }
+    for (bd_size i = 0; i < squares * c; i++)
+        dout[i] = random_bits(state) % 8 ? (real)random_between(state, -1, 1) : 0;
+    k->pool(plain, x, &pool, false, relu);
+    k->pool_winners(out, winner, x, &pool, relu);
+    CHECK_BYTES(out, plain, sizeof(real) < 16 ? small : 0); /* a long double has bytes without a meaning */
+    k->pool_backward(back, x, dout, &pool, false, relu);
+    k->unpool(dx, dout, winner, &pool);
+    for (bd_size i = 0; i < pixels * c; i++)
+        CHECK_SAY(dx[i] == back[i], "dx[%lld] of %lld channels", (long long)i, (long long)c);
+
+    REAL(bd_nonzero) list[2];
+    for (int i = 0; i < 2; i++)
+        list[i] = (REAL(bd_nonzero)){.value = malloc(large),
+                                     .filter_value = malloc(large),
+                                     .filter = malloc((size_t)(pixels * c) * sizeof(int32_t)),
+                                     .window = malloc((size_t)(pixels * c) * sizeof(int32_t)),
+                                     .window_count = malloc((size_t)pixels * sizeof(int32_t)),
+                                     .filter_count = malloc((size_t)c * sizeof(int32_t))};
+    k->list_nonzero(&list[0], back, &windows, c);
+    k->sum_rows(rows, back, pixels, c);
+    k->transpose(dout_first, squares, dout, c, squares, c);
+    k->transpose(winner_first, squares, winner, c, squares, c);
+    k->list_winners(&list[1], dout, winner, &windows, c);
+    k->list_winners_of_filters(&list[1], sum, dout_first, winner_first, &windows, c);
+    bd_size at = 0;
+    for (bd_size p = 0; p < pixels; p++) {
+        CHECK_INT(list[1].window_count[p], list[0].window_count[p]);
+        for (int i = 0; i < list[0].window_count[p]; i++, at++) {
+            CHECK_INT(list[1].filter[at], list[0].filter[at]);
+            CHECK(list[1].value[at] == list[0].value[at]);
+        }
+    }
+    for (bd_size j = 0; j < c; j++) {
+        CHECK_INT(list[1].filter_count[j], list[0].filter_count[j]);
+        CHECK(sum[j] == rows[j]);
+        for (bd_size i = j * pixels; i < j * pixels + list[0].filter_count[j]; i++) {
+            CHECK_INT(list[1].window[i], list[0].window[i]);
+            CHECK(list[1].filter_value[i] == list[0].filter_value[i]);
+        }
+    }
+    for (int i = 0; i < 5; i++)
+        CHECK_SAY(place_intact(i), "array %d was left", i);
+    for (int i = 0; i < 2; i++) {
+        void *parts[] = {list[i].value,  list[i].filter_value, list[i].filter,
+                         list[i].window, list[i].window_count, list[i].filter_count};
+        for (int j = 0; j < 6; j++)
+            free(parts[j]);
+    }
+    void *parts[] = {back, plain, dout, dout_first, winner_first, rows};
+    for (int j = 0; j < 6; j++)
+        free(parts[j]);
+}
+
+static void REAL(what_is_kept_of_squares_is_what_the_pool_has)(void)
+{
+    uint64_t state = 3;
+
+    for (bd_size h = 2; h <= 6; h += 2)
+        for (bd_size w = 2; w <= 40; w += w < 8 ? 2 : 16)
+            for (bd_size c = 1; c <= 34; c += c < 4 ? 1 : 5)
+                for (int relu = 0; relu < 2; relu++)
+                    REAL(check_squares)(h, w, c, relu, &state);
+}
+
+#else
+
+#include <stdlib.h>
+
+#include "support.h"
+#include "test.h"
+
+#define BD_BODY "../../tests/c/test_squares.c"
+#include "../../csrc/core/each_real.h"
+
+FOR_EACH_TYPE(what_is_kept_of_squares_is_what_the_pool_has)
+
+const test_group square_tests = {
+    .name = "squares",
+    .each_isa = true,
+    .cases =
+        (const test_case[]){
+            {"what is kept of squares is what the pool has", what_is_kept_of_squares_is_what_the_pool_has}, {0}},
+};
+
+#endif

@@ -125,15 +125,36 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     }
 }
 
+/* Adds dout (oh, ow, f) times W (f, c, fh, fw) to the windows of frame (h, w, c), some rows of windows at a time. For
+ * so few channels that they would not fill a vector. */
+static void REAL(add_thin_windows)(real *frame, const real *dout, const real *w, real *room, const bd_window *s,
+                                   bd_size f, const REAL(bd_kernels) * k)
+{
+    const bd_size size = s->c * s->fh * s->fw, rows = thin_rows(s);
+
+    for (bd_size y = 0; y < s->oh; y += rows) {
+        const bd_size count = y + rows < s->oh ? rows : s->oh - y;
+        const real *product = room;
+        k->gemm_nn(room, dout + y * s->ow * f, w, count * s->ow, size, f, NULL, false, NULL);
+        for (bd_size p = 0; p < count * s->ow; p++) {
+            real *window = frame + ((y + p / s->ow) * s->w + p % s->ow) * s->stride * s->c;
+            for (bd_size c = 0; c < s->c; c++)
+                for (bd_size i = 0; i < s->fh; i++)
+                    for (bd_size j = 0; j < s->fw; j++)
+                        window[(i * s->w + j) * s->dilation * s->c + c] += *product++;
+        }
+    }
+}
+
 /* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
 static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, bool winograd,
-                                 real *piece[PIECES], const bd_window *s, bd_size f, const real *mask,
+                                 const real *w, real *piece[PIECES], const bd_window *s, bd_size f, const real *mask,
                                  const REAL(bd_kernels) * k)
 {
     const bd_window framed = frame_of(s), back = back_of(s, f);
     real *frame = piece[BACK_FRAME]; /* at first 0 */
 
-    if (s->stride == 1 && !list) { /* what windows over dout give, because every pixel of x has one */
+    if (s->stride == 1 && !list && !is_thin(s)) { /* what windows over dout give, because every pixel of x has one */
         REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
         if (winograd)
             k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, piece[SQUARE_WORK]);
@@ -144,6 +165,8 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     memset(frame, 0, (size_t)(framed.h * framed.w * s->c) * sizeof *frame);
     if (list)
         k->convolve_back_sparse(frame, list, piece[WEIGHTS], &framed);
+    else if (is_thin(s))
+        REAL(add_thin_windows)(frame, dout, w, piece[THIN], &framed, f, k);
     else
         k->convolve_back(frame, dout, piece[WEIGHTS], &framed, f);
     REAL(unframe)(dx, frame, s, mask, k);
@@ -244,7 +267,8 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
             real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s->c == 1 ? dx : piece[IMAGE_GRADIENT];
-            REAL(image_gradient)(to, dout, sparse ? &list : NULL, back && tame, piece, s, f, io->relu_dx ? x : NULL, k);
+            REAL(image_gradient)(to, dout, sparse ? &list : NULL, back && tame, io->param[W], piece, s, f,
+                                 io->relu_dx ? x : NULL, k);
             if (to != dx)
                 k->transpose(dx, s->h * s->w, to, s->c, s->h * s->w, s->c);
         }
@@ -394,6 +418,7 @@ enum {
     FILTER_COUNTS,
     SQUARES, /* W as convolve_winograd wants it */
     SQUARE_WORK,
+    THIN,     /* for add_thin_windows */
     PRODUCTS, /* dW as winograd_products adds it up */
     PIECES
 };
@@ -479,6 +504,21 @@ static bool winograd_possible(const bd_window *s, bd_size f)
            s->oh * s->ow >= 16 && s->c >= 16 && f >= 16;
 }
 
+static bool is_thin(const bd_window *s)
+{
+    return s->c < 4;
+}
+
+/* So many rows of windows that they stay in a near cache. */
+static bd_size thin_rows(const bd_window *s)
+{
+    enum { NUMBERS = 1 << 13 };
+    const bd_shape row = {4, {s->ow, s->c, s->fh, s->fw}};
+    const bd_size each = bd_count(&row), rows = each > 0 ? NUMBERS / each : 1;
+
+    return rows < 1 ? 1 : rows < s->oh ? rows : s->oh;
+}
+
 /* Their sizes, each up to where a cache line begins. False if they are too many. */
 static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
 {
@@ -488,7 +528,7 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
                    framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
                    squares = {3, {16, s->c, f}}, square_work = {3, {16, BD_WINOGRAD_SQUARES, s->c + f}},
                    out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}},
-                   pooled = {3, {s->oh / 2, s->ow / 2, f}};
+                   pooled = {3, {s->oh / 2, s->ow / 2, f}}, thin = {5, {thin_rows(s), s->ow, s->c, s->fh, s->fw}};
     const bd_shape piece[PIECES] = {[WEIGHTS] = weights,
                                     [GRADIENT] = weights,
                                     [SUMS] = sums,
@@ -508,6 +548,7 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
                                     [FILTER_COUNTS] = lists ? sums : none,
                                     [SQUARES] = winograd ? squares : none,
                                     [SQUARE_WORK] = winograd ? square_work : none,
+                                    [THIN] = is_thin(s) ? thin : none,
                                     [PRODUCTS] = winograd ? squares : none};
     bool failed = bd_count(&backward) < 0;
 

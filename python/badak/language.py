@@ -480,6 +480,7 @@ TEXTS = {
         "A single wrong element of {name} would stay unseen below {invisible} (largest gradient {largest}).",
         "{name}의 틀린 원소 하나는 {invisible}보다 작으면 보이지 않습니다 (가장 큰 기울기 {largest}).",
     ),
+    "and more": (" and {count} more", " 외 {count}개"),
     "more": ("... and {count} more", "... 그 밖에 {count}개"),
     "conduct": ("conduct: {finding}", "행동: {finding}"),
     "again": ("again: {call}", "다시 하기: {call}"),

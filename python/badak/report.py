@@ -7,6 +7,7 @@ import numpy as np
 from .errors import GradientError
 from .language import Text, say
 
+NAMES = 4  # of gradients that are explained together
 # Worst first. PASS, KINK and EXPLAINED are green; VACUOUS is amber: nothing was shown, it does not count as checked.
 STATUSES = (
     "SHAPE",
@@ -256,11 +257,21 @@ class GradientReport:
         notes = [say("unchecked", names=", ".join(self.unchecked))] if self.unchecked else []
         said = set()
         for e in shown:
-            text = str(e.diagnosis)
-            if text and (text not in said or e.name in text):
+            names, text = self._together(e), str(e.diagnosis)
+            if text and e.name == names[0] and (text not in said or e.name in text):
                 said.add(text)
-                notes.append(f"{e.name}: {text}")
+                more = say("and more", count=len(names) - NAMES) if len(names) > NAMES else ""
+                notes.append(f"{', '.join(names[:NAMES])}{more}: {text}")
         return notes
+
+    def _together(self, entry):
+        """The names of all entries that the same harmless cause explains; the one that is most off comes first."""
+        if getattr(entry.diagnosis, "key", "") != "log eps":
+            return [entry.name]
+        same = [e for e in self.entries if getattr(e.diagnosis, "key", "") == "log eps"]
+        same = [e for e in same if e.diagnosis.values["eps"] == entry.diagnosis.values["eps"]]
+        same.sort(key=lambda e: -abs(float(e.diagnosis.values["largest"])))
+        return [e.name for e in same]
 
     def _conduct_notes(self):
         return [say("conduct", finding=_said(finding)) for finding in self.conduct]

@@ -2,10 +2,10 @@
 
     python benchmarks/curves.py [--steps N] [--out docs/curves.md]
 
-Rounding grows from step to step whoever computes, so two curves part in the end. How far they may, PyTorch itself shows:
-it trains as often again from inputs whose every number is moved by one unit in its last place. badak has to stay as near
-to PyTorch as PyTorch does to itself, give or take half. Dropout is left out, because nobody draws the same, and PyTorch's
-Adam is given in each step the eps that makes its formula the book's.
+Rounding grows from step to step whoever computes, so two curves part in the end. How far they may, PyTorch itself
+shows: it trains as often again from inputs whose every number is moved by one unit in its last place. badak has to stay
+as near to PyTorch as PyTorch does to itself, give or take half. Dropout is left out, because nobody draws the same, and
+PyTorch's Adam is given in each step the eps that makes its formula the book's.
 """
 
 import argparse
@@ -85,7 +85,8 @@ def row(net, steps):
 
 def table(rows):
     lines = [
-        "| net | steps | last losses, badak | PyTorch | curves apart | PyTorch from itself | accuracy, badak | PyTorch's runs |",
+        "| net | steps | last losses, badak | PyTorch | curves apart | PyTorch from itself | accuracy, badak "
+        "| PyTorch's runs |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, f in rows.items():

@@ -354,7 +354,7 @@ void bd_col2im(void *x, const void *col, bd_size n, const bd_window *window, bd_
 double bd_squared_distance_f32(const float *y, const float *t, bd_size n);
 double bd_squared_distance_f64(const double *y, const double *t, bd_size n);
 
-/* ---------------------------------------------------------------- the net (net.c) */
+/* ---------------------------------------------------------------- the net (net_plan.c, net_run.c, net_training.c) */
 
 typedef struct bd_net bd_net;
 

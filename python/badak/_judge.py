@@ -5,7 +5,7 @@ import heapq
 import numpy as np
 
 from ._diagnosis import diagnose
-from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, inside_by_outputs
+from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, examine_finer, inside_by_outputs
 from ._noise import signed
 from ._slope import FLOAT64_EPS
 from .language import Text
@@ -177,9 +177,11 @@ class Table:
                     self._examine(i, small=True)
                 self.unresolved[i] = self.agrees(i) and not self.resolves(i)
                 self.wrong[i] = not self.agrees(i)
+                self._look_finer(i)
             elif examined < EXAMINED:
                 examined += 1
                 self._examine(i)
+                self._look_finer(i)
                 settled += bool(self.wrong[i])
             elif settled == examined and np.isfinite(self.u[i]):  # all were plainly wrong: so are these
                 self.wrong[i] = not agrees[i]
@@ -310,6 +312,24 @@ class Table:
             self.kink[i] = self._inside_by_outputs(i) is True
             if not self.kink[i]:
                 self._judge_where_it_moves(i)
+
+    def _look_finer(self, i):
+        """Wrong still, at steps small enough for the slope that is claimed?"""
+        if not self.wrong[i] or self.exact or self.outside[i]:
+            return
+        index = int(self.indices[i])
+        seen = examine_finer(
+            lambda steps: self.slope.values(index, steps)[0], self.a[i], self.step[i], float(self.scale[i])
+        )
+        if seen is None:
+            return
+        off = abs(self.a[i] - self.n[i])
+        if seen.kind == SMOOTH and abs(seen.n - self.n[i]) <= 3 * (seen.u + self.u[i]) <= off / 2:
+            return  # it says the same, and less exactly
+        self.n[i], self.u[i], self.step[i] = seen.n, seen.u, seen.step
+        self.left[i], self.right[i] = seen.left, seen.right
+        self.wrong[i] = seen.kind == SMOOTH and not self.agrees(i)
+        self.unresolved[i] = not self.wrong[i] and not self.resolves(i)
 
     def _judge_where_it_moves(self, i):
         """Wrong, unless it agrees in the outputs that move and the others have so small a slope that rounding hides it.
@@ -619,6 +639,14 @@ def _look_along(slope, flat, direction, floor, context, table):
                 return Look("unresolved" if table.unclear.any() else "right", a, n, seen.error, width, step)
     if seen.kind == JUMP or not np.isfinite(u):
         return Look("unresolved", a, n, u, bound, step)
+    near = None if table.exact else examine_finer(lambda h: slope.values_along(direction, h)[0], a, step, scale)
+    if near is not None and near.kind != SMOOTH:
+        return Look("unresolved", a, n, np.inf, bound, step)
+    if near is not None:
+        n, u, step = near.n, near.u, near.step
+        bound = context.rtol * max(abs(a), abs(n)) + 3 * u + rounding
+        if abs(a - n) <= bound:
+            return Look("right" if u <= 1e-3 * size else "unresolved", a, n, u, bound, step)
     return Look("wrong", a, n, u, bound, step)
 
 

@@ -125,6 +125,33 @@ def examine_along(slope, direction, scale):
     return examine(h, values[1 : 1 + len(h)], values[1 + len(h) :], noise, scale)
 
 
+def examine_finer(change, claimed, step, scale):
+    """Look where the slope that is claimed would show, if over `step` it changes f by more than f changes at all.
+
+    Then f oscillates within the step, or the claim is wrong: None, unless f moves there as the claim says. It is ROUGH
+    if that is no smooth change. ``change(steps)``: the values of f. Its noise is measured anew, as what oscillates
+    looks like noise from afar.
+    """
+    if not np.isfinite(step) or step <= 0 or claimed == 0:
+        return None
+    values = change(step * np.array([0.0, 1.0, -1.0, 0.6, -0.6]))
+    reach = float(np.abs(values - values[0]).max())
+    if not 0 < 1.5 * reach < abs(claimed) * step:
+        return None
+    coarsest = reach / abs(claimed) / 4
+    h = coarsest * RATIO ** -np.arange(10.0)
+    around = coarsest * np.array([-1.0, -0.83, -0.71, -0.62, 0.59, 0.77, 0.9, 0.95])
+    values = change(np.concatenate([[0.0], h, -h, 1e-3 * coarsest * np.arange(-5.0, 6.0), around]))
+    values = values - values[0]
+    noise = max(float(np.median(np.abs(np.diff(values[21:32], 3)))), 4 * FLOAT64_EPS * reach)
+    seen = examine(h, values[1:11], values[11:21], noise, scale)
+    if seen.kind == SMOOTH and np.isfinite(seen.u) and abs(claimed) / 4 <= abs(seen.n) <= 4 * abs(claimed):
+        return seen
+    # a slope that keeps within reach over the step moves f by two thirds of the claim at most
+    moves = np.sort(np.abs(values[32:] / (claimed * around)))[-3] > 0.7
+    return Seen(ROUGH, np.nan, np.nan, np.inf) if moves else None
+
+
 def _examine_outputs(sampling, moves, scale):
     """{output: Seen} for the outputs that move along [(array, direction), ...]."""
     h = ladder(scale)

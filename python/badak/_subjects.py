@@ -6,9 +6,11 @@ import numpy as np
 
 from ._causes import causes_for
 from ._conduct import OUTSIDE, Conduct, is_gradient
+from ._containers import copied, is_container, put_back
 from ._judge import Context, judge
 from ._kinks import judge_joint
 from ._noise import noise_of_outputs, precision_of_dtype, rounding_of_gradient, signed
+from ._own_arrays import shape_of_list
 from ._slope import FLOAT64_EPS, Slope
 from ._state import random_stream
 from .language import Text
@@ -82,6 +84,8 @@ class Subject(Conduct):
                 else:
                     key, value = id(value), self._laid_out(i, value)
                     seen[key] = value
+            elif is_container(value):
+                value = copied(value)
             given.append(value)
         return given
 
@@ -106,7 +110,16 @@ class Subject(Conduct):
         found = self._as_output(self._run(given))
         for array, before in kept:
             array[...] = before
-        return found, self._given() if self.copying else given
+        return found, self._left_by_forward(given)
+
+    def _left_by_forward(self, given):
+        """The arguments for backward: as they were, and with what forward has added to lists and dicts."""
+        left = self._given() if self.copying else given
+        for i, value in enumerate(self.arguments):
+            if is_container(value):
+                self._say_if_container_changed(i, value, given[i], self.forward_name)
+                left[i] = put_back(given[i], value)
+        return left
 
     def _as_output(self, found):
         """The output as a float array of our own, of the dtype that the code gave it."""
@@ -132,7 +145,11 @@ class Subject(Conduct):
 
     def _raw_backward(self, gy, given):
         kept = [(array, array.copy()) for array in self._parameters().values()] if self.changes_parameters else ()
-        found = {name: _copied(gradient) for name, gradient in self._back(gy, given).items()}
+        held = [i for i, value in enumerate(self.arguments) if is_container(value)]
+        passed = [copied(value) if i in held else value for i, value in enumerate(given)]
+        found = {name: _copied(gradient) for name, gradient in self._back(gy, passed).items()}
+        for i in held:
+            self._say_if_container_changed(i, given[i], passed[i], self.backward_name)
         for array, before in kept:
             array[...] = before
         return found
@@ -462,6 +479,8 @@ class Facts:
 
 
 def _copied(gradient):
+    if shape_of_list(gradient) is not None:
+        return np.array(gradient, dtype=float)
     return np.array(gradient) if isinstance(gradient, (np.ndarray, np.generic)) else gradient
 
 

@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 
+from ._containers import copied
 from ._own_arrays import chosen_by, input_names, is_variable, own_arguments
 from ._state import Snapshot, generators_in, shared
 from ._subjects import Subject
@@ -274,7 +275,7 @@ class LayerSubject(ObjectSubject):
         self.one = not self.takes_dout
 
     def _run(self, given):
-        return self.checked_object.forward(*given, **self.kwargs)
+        return self.checked_object.forward(*given, **copied(self.kwargs))
 
     def _back(self, gy, given):
         if not self.takes_dout:
@@ -345,7 +346,7 @@ class NetworkSubject(ObjectSubject):
         super().__init__(seed, chance)
         self.keep, self.wrt, self.kwargs = keep, wrt, kwargs or {}
         self.title = type(network).__name__
-        self.arguments = [np.array(v) if isinstance(v, np.ndarray) else v for v in inputs]
+        self.arguments = [copied(value) for value in inputs]
         self.names = input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
         self.one = True
         self.variables = {}
@@ -385,7 +386,7 @@ class NetworkSubject(ObjectSubject):
             raise ValueError(f"loss must return one number, got shape {y.shape}")
 
     def _run(self, given):
-        return self.checked_object.loss(*given, **self.loss_kwargs)
+        return self.checked_object.loss(*given, **copied(self.loss_kwargs))
 
     def _back(self, gy, given):
         self._reset()  # it goes forward itself, and draws what loss drew

@@ -410,6 +410,7 @@ TEXTS = {
         "{who} changed its argument {name}: at {index} it was {before} and is {after}. Work on a copy",
         "{who}이(가) 인수 {name}을(를) 바꿨습니다. {index}에서 {before}이던 값이 {after}이(가) 되었습니다. 복사본을 쓰세요",
     ),
+    "absent": ("absent", "없음"),
     "MUTATED_GY": (
         "{who} changed the upstream gradient it was given: at {index} it was {before} and is {after}. Work on a copy",
         "{who}이(가) 넘겨받은 기울기를 바꿨습니다. {index}에서 {before}이던 값이 {after}이(가) 되었습니다. 복사본을 쓰세요",

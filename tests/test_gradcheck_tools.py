@@ -233,6 +233,34 @@ def test_what_cannot_be_differentiated_is_said(x):
         bd.gradcheck(np.sin, x, vjp=lambda gy, x: gy)
 
 
+class Buffered:
+    """Writes its input's gradient into memory that is float32, made first or when it is needed."""
+
+    def __init__(self, factor, early):
+        self.W = rng(1).standard_normal((4, 3)).astype(np.float32)
+        self.factor, self.dx = factor, np.zeros((5, 4), np.float32) if early else None
+
+    def forward(self, x):
+        self.x = x
+        if self.dx is None:
+            self.dx = np.zeros(x.shape, np.float32)
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        self.dx[...] = self.factor * (dout @ self.W.T)
+        return self.dx
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_float32_buffer_is_judged_by_what_float32_can_hold(early, dtype):
+    x = rng().standard_normal((5, 4)).astype(dtype)
+    for factor, status in ((1, "PASS"), (1 + 1e-4, "FAIL")):
+        report = bd.gradcheck(Buffered(factor, early), x)
+        assert report["x"].status == status and report["W"].status == "PASS" and not report.conduct, report
+
+
 # ================================================================ causes, kinks, places
 
 

@@ -270,13 +270,14 @@ class Subject(Conduct):
         for name, array in self.variables.items():
             entry = self._entry(name, point)
             gradient = analytic.get(name)
-            if not has_form(entry, gradient, array, self._dtype(name, array)):
+            if not has_form(entry, gradient, array, self._narrowest(name, array)):
                 if entry.status == "NONFINITE" and point and not self._resolves(array, entry, sampling, rtol):
                     continue  # so far from the given point that neither side is defined
             elif array.size:
+                own = precision_of_dtype(np.asarray(gradient).dtype)
                 gradient = np.asarray(gradient, dtype=float)
-                told = self.keep or self.reference is not None
-                context.floor = rounding_of_gradient(gradient, name, others, self.unit, told)
+                told = self.keep or self.reference is not None or own > self.unit
+                context.floor = rounding_of_gradient(gradient, name, others, max(self.unit, own), told)
                 context.name = name
                 with self.watch(self.forward_name) as changed:
                     entry = self._judged(entry, causes, sampling, gradient, context)
@@ -338,6 +339,11 @@ class Subject(Conduct):
 
     def _dtype(self, name, array):
         return self.dtypes.get(name, array.dtype)
+
+    def _narrowest(self, name, array):
+        """The narrowest dtype that its gradient may have: that of what the caller gave, of which ours is a copy."""
+        given = self.dtypes.get(name)
+        return given if isinstance(given, np.dtype) and given.itemsize < array.dtype.itemsize else array.dtype
 
     def _neighbours(self):
         """A function that gives gradients at points very near, off any kink: the possible values at one.
@@ -489,7 +495,7 @@ def _largest(gradients):
     return max((float(size) for size in sizes if np.isfinite(size)), default=0.0)
 
 
-def has_form(entry, gradient, array, dtype=None):
+def has_form(entry, gradient, array, narrowest=None):
     """Is it a gradient at all: of the right shape, dtype, and finite? Says so in the entry if not."""
     if gradient is None:
         entry.status, entry.diagnosis = "SHAPE", Text("no gradient")
@@ -502,7 +508,7 @@ def has_form(entry, gradient, array, dtype=None):
         entry.diagnosis = Text(
             "wrong shape", found=found.shape, expected=array.shape, hint=_shape_hint(found.shape, array.shape)
         )
-    elif found.dtype.kind != "f" or found.dtype.itemsize < array.dtype.itemsize:
+    elif found.dtype.kind != "f" or found.dtype.itemsize < (narrowest or array.dtype).itemsize:
         entry.status = "DTYPE"
         entry.diagnosis = Text("wrong dtype", found=found.dtype, expected=array.dtype)
     elif not np.isfinite(found).all():

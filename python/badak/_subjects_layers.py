@@ -299,6 +299,13 @@ class LayerSubject(ObjectSubject):
             gy = gy.astype(self.y.dtype)
         return super()._raw_backward(gy, given)
 
+    def _narrowest(self, name, array):
+        """An input's gradient may also be what the parameters were: a float32 layer computes in float32."""
+        known = [super()._narrowest(name, array)]
+        if name in self.names:
+            known += [self.dtypes[place.name] for place in self.places if place.name in self.dtypes]
+        return min(known, key=lambda dtype: dtype.itemsize)
+
     def set_variables(self, first):
         candidates = {
             name: value

@@ -122,3 +122,15 @@ def test_a_wrong_backward_within_a_network_is_caught(name, monkeypatch):
     report = bd.gradcheck(network, x, np.array([0, 3, 1]))
     wrong = [entry.name for entry in report.entries if entry.status == "FAIL"]
     assert wrong == {"TwoLayerNet": ["b1", "b2"], "DeepConvNet": ["b7", "b8"]}.get(name, ["b1", "b2", "b3"]), report
+
+
+@pytest.mark.parametrize(("seed", "silent"), [(0, 2), (9, 1), (8, 1)])
+def test_many_units_on_their_kinks_at_once_that_follow_forward_are_right(seed, silent):
+    """A sample that no unit of the first layer answers to leaves those of the second on their kinks, for b = 0."""
+    np.random.seed(1)
+    network = bd.MultiLayerNet(12, [8, 7], 4)
+    network.params["b1"][...] = -0.05
+    x = np.random.default_rng(seed).normal(size=(4, 12))
+    x[:silent] *= 1e-3
+    report = bd.gradcheck(network, x, np.array([0, 3, 1, 2]), points=1)
+    assert report.ok and report["b2"].status in ("KINK", "EXPLAINED"), report

@@ -76,7 +76,7 @@ def judge(entry, slope, analytic, context):
     entry.checked = len(indices)
     entry.pairs = entry.here = np.column_stack([table.a, table.n, table.u])
     entry.indices = indices
-    entry.kinked = [int(i) for i in indices[table.kink]]
+    entry.kinked = [int(i) for i in indices[table.kink & ~table.followed]]
     entry.unresolved = int(table.unresolved.sum())
     if table.wrong.any():
         _describe_wrong(entry, table, context)
@@ -140,6 +140,7 @@ class Table:
         none = np.zeros(len(indices), bool)
         self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
         self.tied, self.unstable, self.outside = none.copy(), none.copy(), none.copy()
+        self.followed = none.copy()  # the branches that forward took, all of them: these values are possible together
 
     def agrees(self, i=slice(None)):
         """Is |a - n| within the tolerance?"""
@@ -255,7 +256,7 @@ class Table:
             self.frozen = dict(zip(tied.tolist(), rows, strict=True))
             n, u = self.n[tied], self.u[tied]
             self.n[tied], self.u[tied] = rows[:, 0], rows[:, 1]
-            self.kink[tied] = self.agrees(tied)
+            self.kink[tied] = self.followed[tied] = self.agrees(tied)
             self.n[tied[~self.kink[tied]]], self.u[tied[~self.kink[tied]]] = n[~self.kink[tied]], u[~self.kink[tied]]
 
     def _judge_by_ladder(self, i, agrees):

@@ -250,6 +250,7 @@ class Table:
 
     def _freeze(self):
         """At known kinks: does the analytic value follow the branches that were taken? Then it is one of the slopes."""
+        self._freeze_beside()
         tied = np.flatnonzero((self.kind == 1) & self.exact)
         if len(tied):
             rows = self.slope.frozen_elements(self.indices[tied], self.context.rtol)
@@ -258,6 +259,14 @@ class Table:
             self.n[tied], self.u[tied] = rows[:, 0], rows[:, 1]
             self.kink[tied] = self.followed[tied] = self.agrees(tied)
             self.n[tied[~self.kink[tied]]], self.u[tied[~self.kink[tied]]] = n[~self.kink[tied]], u[~self.kink[tied]]
+
+    def _freeze_beside(self):
+        """Where every step took other branches, but the point itself lies on no kink: the slope on its own branches."""
+        crossed = np.flatnonzero(self.exact & ~np.isfinite(self.u) & (self.kind != 1) & (self.kind != 2))
+        if len(crossed):
+            rows = self.slope.frozen_elements(self.indices[crossed], self.context.rtol)
+            self.n[crossed], self.u[crossed], self.step[crossed], self.left[crossed], self.right[crossed] = rows.T[:5]
+            self.suspect[crossed], self.kind[crossed] = False, 0
 
     def _judge_by_ladder(self, i, agrees):
         left, right = self.left[i], self.right[i]

@@ -78,6 +78,8 @@ def judge_net(entry, slope, exact, gradient, context, eps):
         seen.digits, seen.checked, seen.invisible = other.digits, other.checked, other.invisible
         seen.kinked = other.kinked
         seen.evaluations += other.evaluations
+    elif seen.status == "FAIL" and other.status == "UNRESOLVED":  # it is not known what the eps does not explain
+        seen.status, seen.diagnosis = other.status, other.diagnosis
     elif seen is not entry:
         seen = entry
         judge(seen, slope, gradient, context)

@@ -135,6 +135,8 @@ def chosen_by(wrt, names):
     for name in wanted:
         if name not in names:
             raise ValueError(f"wrt: there is no {name!r}: expected some of {', '.join(map(str, names))}")
+    if not wanted:
+        raise ValueError(f"wrt chooses nothing: expected some of {', '.join(map(str, names))}")
     return set(wanted)
 
 

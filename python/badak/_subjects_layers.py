@@ -10,6 +10,7 @@ from ._containers import copied
 from ._own_arrays import chosen_by, input_names, is_variable, own_arguments
 from ._state import Snapshot, generators_in, shared
 from ._subjects import Subject
+from .language import Text
 from .layers import CoreLayer
 
 PAIRS = (("W", "dW"), ("b", "db"), ("gamma", "dgamma"), ("beta", "dbeta"))
@@ -378,6 +379,7 @@ class NetworkSubject(ObjectSubject):
             if is_array(value) and str(name) not in self.dtypes:
                 self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
         self.keys = {str(name): name for name in network.params}
+        self.aliases = _aliases({str(name): array for name, array in self.checked_object.params.items()})
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
 
@@ -387,6 +389,20 @@ class NetworkSubject(ObjectSubject):
             for name, value in self.checked_object.params.items():
                 if isinstance(value, float):
                     self.checked_object.params[name] = np.array(value)
+
+    def _judged(self, entry, causes, sampling, gradient, context):
+        entry = super()._judged(entry, causes, sampling, gradient, context)
+        if entry.status == "FAIL" and not entry.pairs[:, 1].any() and self._is_apart(entry.name):
+            entry.diagnosis = Text("apart", name=entry.name)
+        return entry
+
+    def _is_apart(self, name):
+        """Does no layer hold the array in ``params``, and some layer another one of its shape?"""
+        own = self.variables[name]
+        held = [place.array(child) for _, _, child in _children(self.checked_object) for place in find_parameters(child)]
+        known = [array for array in self.checked_object.params.values() if is_array(array)]
+        other = [a for a in held if a.shape == own.shape and not any(a is array for array in known)]
+        return bool(other) and not any(array is own for array in held)
 
     def accept_output(self, y):
         if y.size != 1:
@@ -400,15 +416,41 @@ class NetworkSubject(ObjectSubject):
         found = self.checked_object.gradient(*given, **self.gradient_kwargs)
         if not hasattr(found, "get"):
             raise TypeError(f"gradient must return a dict of gradients by name, got {type(found).__name__}")
-        return {name: found.get(key) for name, key in self.keys.items()}
+        found = {name: found.get(key) for name, key in self.keys.items()}
+        for first, others in self.aliases.items():
+            found[first] = _total([found.get(name) for name in (first, *others)])
+        return found
 
     def set_variables(self, first):
         candidates = self._parameters()
         wanted = chosen_by(self.wrt, list(candidates))
+        for one, others in self.aliases.items():
+            wanted |= {one} if wanted.intersection(others) else set()
+            wanted -= set(others)
         self.variables = {name: array for name, array in candidates.items() if name in wanted}
 
     def _movable(self):
         return list(self.variables.values())
+
+
+def _aliases(params):
+    """{name: other names of the same array}: what is moved together has one gradient."""
+    found, first = {}, {}
+    for name, array in params.items():
+        one = first.setdefault(id(array), name)
+        if one != name and is_array(array):
+            found.setdefault(one, []).append(name)
+    return found
+
+
+def _total(parts):
+    """The gradient of an array of several names: the sum of what they have, or what each of them has."""
+    known = [np.asarray(part) for part in parts if part is not None]
+    if not known or any(part.shape != known[0].shape for part in known):
+        return parts[0]
+    if len(known) == len(parts) and all(np.array_equal(part, known[0]) for part in known):
+        return known[0]
+    return sum(known)
 
 
 def _training_flag(method):

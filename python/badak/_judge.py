@@ -5,7 +5,16 @@ import heapq
 import numpy as np
 
 from ._diagnosis import diagnose
-from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, examine_finer, inside_by_outputs
+from ._kinks import (
+    JUMP,
+    KINK,
+    SMOOTH,
+    examine_along,
+    examine_element,
+    examine_finer,
+    holds_from_afar,
+    inside_by_outputs,
+)
 from ._noise import signed
 from ._slope import FLOAT64_EPS
 from .language import Text
@@ -178,11 +187,11 @@ class Table:
                     self._examine(i, small=True)
                 self.unresolved[i] = self.agrees(i) and not self.resolves(i)
                 self.wrong[i] = not self.agrees(i)
-                self._look_finer(i)
+                self._look_again(i)
             elif examined < EXAMINED:
                 examined += 1
                 self._examine(i)
-                self._look_finer(i)
+                self._look_again(i)
                 settled += bool(self.wrong[i])
             elif settled == examined and np.isfinite(self.u[i]):  # all were plainly wrong: so are these
                 self.wrong[i] = not agrees[i]
@@ -323,14 +332,19 @@ class Table:
             if not self.kink[i]:
                 self._judge_where_it_moves(i)
 
-    def _look_finer(self, i):
-        """Wrong still, at steps small enough for the slope that is claimed?"""
+    def _look_again(self, i):
+        """Wrong still, at steps large enough for rounding, and small enough for the slope that is claimed?"""
         if not self.wrong[i] or self.exact or self.outside[i]:
             return
-        index = int(self.indices[i])
-        seen = examine_finer(
-            lambda steps: self.slope.values(index, steps)[0], self.a[i], self.step[i], float(self.scale[i])
-        )
+        index, scale = int(self.indices[i]), float(self.scale[i])
+
+        def change(steps):
+            return self.slope.values(index, steps)[0]
+
+        if holds_from_afar(change, self.a[i], self.n[i], self.step[i], scale):
+            self.wrong[i], self.unresolved[i], self.u[i] = False, True, np.inf
+            return
+        seen = examine_finer(change, self.a[i], self.step[i], scale)
         if seen is None:
             return
         off = abs(self.a[i] - self.n[i])
@@ -649,7 +663,13 @@ def _look_along(slope, flat, direction, floor, context, table):
                 return Look("unresolved" if table.unclear.any() else "right", a, n, seen.error, width, step)
     if seen.kind == JUMP or not np.isfinite(u):
         return Look("unresolved", a, n, u, bound, step)
-    near = None if table.exact else examine_finer(lambda h: slope.values_along(direction, h)[0], a, step, scale)
+
+    def change(steps):
+        return slope.values_along(direction, steps)[0]
+
+    if not table.exact and holds_from_afar(change, a, n, step, scale):
+        return Look("unresolved", a, n, np.inf, bound, step)
+    near = None if table.exact else examine_finer(change, a, step, scale)
     if near is not None and near.kind != SMOOTH:
         return Look("unresolved", a, n, np.inf, bound, step)
     if near is not None:

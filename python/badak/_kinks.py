@@ -15,6 +15,7 @@ SMOOTH, KINK, JUMP, ROUGH = "smooth", "kink", "jump", "rough"
 RATIO = 4.0
 PERSISTENT = 3  # steps to either side that show a kink
 OUTPUTS = 6  # single outputs whose gradient is asked for at kinks
+STAIR = 1e-7  # of changes that may be rounding of larger numbers inside
 ELEMENTS = 12  # elements whose effect on single outputs is looked at
 
 
@@ -150,6 +151,25 @@ def examine_finer(change, claimed, step, scale):
     # a slope that keeps within reach over the step moves f by two thirds of the claim at most
     moves = np.sort(np.abs(values[32:] / (claimed * around)))[-3] > 0.7
     return Seen(ROUGH, np.nan, np.nan, np.inf) if moves else None
+
+
+def holds_from_afar(change, claimed, found, step, scale):
+    """Is the slope that is claimed that of larger steps, to both sides, and what smaller ones find hid in rounding?
+
+    Inside, numbers may have been rounded to stairs: below the height of a stair f goes on as if they did not move.
+    ``change(steps)``: the values of f.
+    """
+    off = abs(claimed - found)
+    if not off * step <= STAIR * max(scale, 1.0) or off < 1e-2 * abs(claimed):
+        return False
+    h = 1e-2 * max(scale, 1.0) * RATIO ** -np.arange(6.0)
+    values = change(np.concatenate([[0.0], h, -h, 1.37e-3 * h[0] * np.arange(-10.0, 11.0)]))
+    values = values - values[0]
+    stairs = np.median(np.abs(np.diff(values[13:], 3)))  # all around, not here alone
+    if not stairs >= 0.1 * off * step:
+        return False
+    seen = examine(h, values[1:7], values[7:13], 16 * FLOAT64_EPS * np.abs(values).max(), scale)
+    return seen.kind == SMOOTH and abs(seen.n - claimed) <= 1e-4 * abs(claimed)
 
 
 def _examine_outputs(sampling, moves, scale):

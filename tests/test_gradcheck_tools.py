@@ -533,3 +533,27 @@ def test_a_bias_before_batch_norm_is_zero_by_rounding():
 def test_a_gradient_that_is_no_function_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be a function, called .*, got int"):
         bd.gradcheck(np.sin, np.ones(2), **{name: 3})
+
+
+def test_a_generator_given_as_an_argument_is_left_as_it_is():
+    draw = np.random.default_rng(3)
+    before = repr(draw.bit_generator.state)
+    report = bd.gradcheck(
+        lambda x, draw: x * draw.random(), np.ones(3), draw, vjp=lambda gy, x, draw: (gy * draw.random(), None)
+    )
+    assert "NONDETERMINISTIC" in kinds(report) and repr(draw.bit_generator.state) == before, report
+
+
+@pytest.mark.parametrize("found", [None, {"a": 1.0}, "text"])
+def test_what_is_no_number_is_said(found):
+    with pytest.raises(TypeError, match=f"must return real numbers or arrays of them, got {type(found).__name__}"):
+        bd.gradcheck(lambda x: found, np.ones(3), vjp=lambda gy, x: gy)
+
+
+def test_arguments_by_name_are_left_as_they_are():
+    def f(x, kept):
+        kept.append(1)
+        return 2 * x
+
+    kept = []
+    assert bd.gradcheck(f, np.ones(3), vjp=lambda gy, x: 2 * gy, forward_kwargs={"kept": kept}).ok and kept == []

@@ -3,6 +3,8 @@
 A list of floats is an array to us and a list to the code. Other lists and dicts are copied (_containers.py).
 """
 
+import copy
+
 import numpy as np
 
 from ._containers import copied, leaves_of
@@ -12,6 +14,8 @@ REAL = int, float, np.integer, np.floating
 
 def private(value, keep=False):
     """Our own float64 copy of a float array, number or list of floats; our own copy of what else can be changed."""
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        return copy.deepcopy(value)
     if isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
         kept = keep and isinstance(value, (np.ndarray, np.floating))
         return np.array(value, dtype=value.dtype.newbyteorder("=") if kept else np.float64, order="C")

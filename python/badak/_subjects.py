@@ -133,7 +133,8 @@ class Subject(Conduct):
     def _numbers(found):
         y = np.array(found)
         if y.dtype.kind not in "fiub":
-            raise TypeError(f"the function must return real numbers, got dtype {y.dtype}")
+            kind = type(found).__name__ + (f" of {y.dtype}" if hasattr(found, "dtype") else "")
+            raise TypeError(f"what is checked must return real numbers or arrays of them, got {kind}")
         return y if y.dtype.kind == "f" and y.dtype.itemsize <= 8 else y.astype(float)
 
     def _upstream_as_given(self, gy):

@@ -96,7 +96,10 @@ class FunctionSubject(Subject):
             if len(found) == len(wanted):
                 by_name = dict(zip(wanted, found, strict=True))
                 return [by_name.get(name) for name in self.names]
-        raise ValueError(f"expected a gradient for each of {len(self.arguments)} inputs, got {len(found)}")
+        raise ValueError(
+            f"{self.backward_name} must give a gradient for each of {len(self.arguments)} inputs (None for what has "
+            f"none), got {len(found)}"
+        )
 
     def _by_columns(self, gy, given):
         """The gradient that a Jacobian-vector product implies: a column for every element."""

@@ -399,7 +399,8 @@ class NetworkSubject(ObjectSubject):
     def _is_apart(self, name):
         """Does no layer hold the array in ``params``, and some layer another one of its shape?"""
         own = self.variables[name]
-        held = [place.array(child) for _, _, child in _children(self.checked_object) for place in find_parameters(child)]
+        layers = [layer for _, _, layer in _children(self.checked_object)]
+        held = [place.array(layer) for layer in layers for place in find_parameters(layer)]
         known = [array for array in self.checked_object.params.values() if is_array(array)]
         other = [a for a in held if a.shape == own.shape and not any(a is array for array in known)]
         return bool(other) and not any(array is own for array in held)

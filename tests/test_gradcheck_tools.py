@@ -261,6 +261,34 @@ def test_a_float32_buffer_is_judged_by_what_float32_can_hold(early, dtype):
         assert report["x"].status == status and report["W"].status == "PASS" and not report.conduct, report
 
 
+class Float32Output:
+    """Gives its output in memory that is float32, so that upstream gradients are float32 too."""
+
+    def __init__(self, factor=1.0):
+        self.b, self.out, self.factor = rng(2).standard_normal(3), np.zeros((5, 3), np.float32), factor
+
+    def forward(self, x):
+        self.out[...] = x + self.b
+        return self.out
+
+    def backward(self, dout):
+        self.db = np.float32(self.factor) * dout.sum(axis=0)
+        return dout.astype(float)
+
+
+def test_gradients_may_be_as_narrow_as_the_output():
+    for factor, good in ((1.0, {"PASS", "UNRESOLVED"}), (1.1, {"FAIL"})):
+        report = bd.gradcheck(Float32Output(factor), rng().standard_normal((5, 3)))
+        assert report["b"].status in good and not report.conduct, report
+
+
+def test_long_double_parameters_that_are_kept():
+    layer = Adds()
+    layer.W = layer.W.astype(np.longdouble)
+    report = bd.gradcheck(layer, rng().standard_normal((4, 3)), dtype="keep", allow={"NOT_REENTRANT"})
+    assert report.ok, report
+
+
 # ================================================================ causes, kinks, places
 
 

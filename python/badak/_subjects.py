@@ -344,6 +344,8 @@ class Subject(Conduct):
     def _narrowest(self, name, array):
         """The narrowest dtype that its gradient may have: that of what the caller gave, of which ours is a copy."""
         given = self.dtypes.get(name)
+        if array.dtype.itemsize > 8:  # upstream gradients are float64
+            return np.dtype(np.float64)
         return given if isinstance(given, np.dtype) and given.itemsize < array.dtype.itemsize else array.dtype
 
     def _neighbours(self):

@@ -301,8 +301,13 @@ class LayerSubject(ObjectSubject):
         return super()._raw_backward(gy, given)
 
     def _narrowest(self, name, array):
-        """An input's gradient may also be what the parameters were: a float32 layer computes in float32."""
+        """An input's gradient may also be what the parameters were, and any gradient what the output is.
+
+        A float32 layer computes in float32, and upstream gradients come in the dtype of the output.
+        """
         known = [super()._narrowest(name, array)]
+        if not self.keep:
+            known.append(self.y.dtype)
         if name in self.names:
             known += [self.dtypes[place.name] for place in self.places if place.name in self.dtypes]
         return min(known, key=lambda dtype: dtype.itemsize)

@@ -122,3 +122,64 @@ def test_a_wrong_backward_within_a_network_is_caught(name, monkeypatch):
     report = bd.gradcheck(network, x, np.array([0, 3, 1]))
     wrong = [entry.name for entry in report.entries if entry.status == "FAIL"]
     assert wrong == {"TwoLayerNet": ["b1", "b2"], "DeepConvNet": ["b7", "b8"]}.get(name, ["b1", "b2", "b3"]), report
+
+
+@pytest.mark.parametrize(("seed", "silent"), [(0, 2), (9, 1), (8, 1)])
+def test_many_units_on_their_kinks_at_once_that_follow_forward_are_right(seed, silent):
+    """A sample that no unit of the first layer answers to leaves those of the second on their kinks, for b = 0."""
+    np.random.seed(1)
+    network = bd.MultiLayerNet(12, [8, 7], 4)
+    network.params["b1"][...] = -0.05
+    x = np.random.default_rng(seed).normal(size=(4, 12))
+    x[:silent] *= 1e-3
+    report = bd.gradcheck(network, x, np.array([0, 3, 1, 2]), points=1)
+    assert report.ok and report["b2"].status in ("KINK", "EXPLAINED"), report
+
+
+def two_layers(std=0.4):
+    np.random.seed(1)
+    return bd.TwoLayerNet(20, 9, 4, weight_init_std=std)
+
+
+LABELS = np.array([0, 3, 1, 1])
+SAMPLES = np.random.default_rng(4).normal(size=(4, 20))
+
+
+def test_an_array_of_two_names_has_the_gradient_of_both():
+    np.random.seed(1)
+    network = bd.MultiLayerNet(6, [6, 6], 6)
+    network.params["W2"] = network.params["W1"]
+    network.layers["Affine2"].W = network.params["W1"]
+    x = SAMPLES[:, :6]
+    report = bd.gradcheck(network, x, LABELS)
+    assert report.ok and [entry.name for entry in report.entries] == ["W1", "b1", "b2", "W3", "b3"], report
+    assert bd.gradcheck(network, x, LABELS, wrt="W2")["W1"].ok
+    network.gradient = lambda x, t: bd.MultiLayerNet.gradient(network, x, t) | {"W2": np.zeros((6, 6))}
+    assert bd.gradcheck(network, x, LABELS)["W1"].status == "FAIL"
+
+
+def test_an_array_that_the_layers_do_not_hold_is_said():
+    network = two_layers()
+    network.params["W2"] = network.params["W2"] - 0.1
+    report = bd.gradcheck(network, SAMPLES, LABELS)
+    assert report["W2"].status == "FAIL" and "params['W2'] replaced" in report["W2"].diagnosis, report
+    assert all(report[name].ok for name in ("W1", "b1", "b2")), report
+
+
+@pytest.mark.parametrize(("seed", "std"), [(0, 4e-8), (1, 4e-7), (3, 4e-7)])
+def test_kinks_nearer_than_any_step_are_not_crossed(seed, std):
+    np.random.seed(seed)
+    network = bd.TwoLayerNet(12, 9, 4, weight_init_std=std)
+    report = bd.gradcheck(network, np.random.default_rng(seed).normal(size=(4, 12)), LABELS)
+    assert report.ok, report
+
+
+def test_scores_so_large_that_the_bias_drowns_are_unresolved():
+    network = two_layers(4e3)
+    report = bd.gradcheck(network, SAMPLES, LABELS)
+    assert {entry.status for entry in report.entries} <= {"EXPLAINED", "UNRESOLVED"}, report
+
+
+def test_wrt_that_chooses_nothing_is_refused():
+    with pytest.raises(ValueError, match="wrt chooses nothing: expected some of W1"):
+        bd.gradcheck(two_layers(), SAMPLES, LABELS, wrt=[])

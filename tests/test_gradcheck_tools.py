@@ -126,6 +126,169 @@ def test_upstream_gradient_that_is_offset():
     assert "NOT_LINEAR_IN_GY" in kinds(report), report
 
 
+def adds_to_list(x, kept):
+    kept.append(x.sum())
+    return x * kept[0]
+
+
+def adds_to_dict(x, kept):
+    y = x * kept["w"]
+    kept["w"] += 1
+    return y
+
+
+def grows_cache(x, kept):
+    kept["y"] = np.exp(x)
+    return kept["y"].copy()
+
+
+HELD = {
+    "list of floats": (adds_to_list, [2.0], lambda gy, x, kept: (gy * kept[0], None)),
+    "list": (adds_to_list, [2, "two"], lambda gy, x, kept: (gy * kept[0], None)),
+    "array in a dict": (adds_to_dict, {"w": np.ones(3)}, lambda gy, x, kept: (gy * kept["w"], None)),
+    "cache": (grows_cache, {}, lambda gy, x, kept: (gy * kept["y"], None)),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_list_or_dict_that_is_changed_is_found_and_the_callers_is_not(name):
+    f, held, vjp = HELD[name]
+    before = repr(held)
+    report = bd.gradcheck(f, rng().standard_normal(3), held, vjp=vjp)
+    assert report.status == "PASS" and kinds(report) == {"MUTATED_INPUT"}, report
+    assert repr(held) == before
+
+
+def test_a_list_that_backward_changes_is_found():
+    def vjp(gy, x, kept):
+        kept[0] = 7
+        return 2 * gy * x, None
+
+    report = bd.gradcheck(lambda x, kept: x * x, rng().standard_normal(3), held := [1, 2], vjp=vjp)
+    assert report.status == "PASS" and kinds(report) == {"MUTATED_INPUT"} and held == [1, 2], report
+    assert "[0] it was 1 and is 7" in str(report)
+
+
+class Scales:
+    """A layer and a network that change the list they are given."""
+
+    def __init__(self):
+        self.params = {"W": np.ones(3)}
+
+    def forward(self, x, t):
+        self.t = t.pop()
+        return x * self.t
+
+    def backward(self, dout):
+        return dout * self.t, None
+
+    def loss(self, x, t):
+        return float((x * self.params["W"]).sum()) * t.pop()
+
+    def gradient(self, x, t):
+        return {"W": x * t.pop()}
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_a_list_given_to_a_layer_or_network_is_protected(network):
+    subject, t = Scales(), [1, 2]
+    if not network:
+        del subject.params
+    report = bd.gradcheck(subject, rng().standard_normal(3), t)
+    assert report.status == "PASS" and kinds(report) == {"MUTATED_INPUT"} and t == [1, 2], report
+
+
+# ================================================================ kinds of numbers
+
+
+@pytest.mark.parametrize("x", [[0.5, 1.2], [[0.5, 1.0], [2, 3]], (0.5, 1.2), np.longdouble([0.5, 1.2])])
+def test_lists_of_floats_and_long_doubles_are_arrays(x):
+    for factor, status in ((1, "PASS"), (1.01, "FAIL")):
+        report = bd.gradcheck(np.sin, x, vjp=lambda gy, x, c=factor: c * gy * np.cos(x))
+        assert report.status == status and report["x"].shape == np.shape(x), report
+    assert bd.gradcheck(bd.Tanh(), x).status == "PASS"
+    assert bd.gradcheck(np.sin, x, vjp=lambda gy, x: gy * np.cos(x), dtype="keep").status == "PASS"
+
+
+def test_code_for_lists_is_given_lists():
+    def f(x):
+        assert isinstance(x, list)
+        return sum(v * v for v in x)
+
+    assert bd.gradcheck(f, [1.0, 2, -3.0], grad=lambda x: [2 * v for v in x]).ok
+    assert bd.gradcheck(f, [1.0, 2, -3.0], vjp=lambda gy, x: [2 * v * gy for v in x]).ok
+    assert bd.gradcheck(f, [1.0, 2, -3.0], grad=lambda x: [2 * v for v in reversed(x)]).status == "FAIL"
+
+
+def test_a_list_of_settings_needs_no_gradient():
+    def f(x, weights):
+        return weights[0] * x + weights[1]
+
+    assert bd.gradcheck(f, rng().standard_normal(3), [0.5, 2.0], vjp=lambda gy, x, weights: gy * weights[0]).ok
+
+
+@pytest.mark.parametrize("x", [[1, 2], [np.ones(2)], {"w": np.ones(2)}, 3])
+def test_what_cannot_be_differentiated_is_said(x):
+    with pytest.raises(TypeError, match=f"float array.*nothing to differentiate; got {type(x).__name__}"):
+        bd.gradcheck(np.sin, x, vjp=lambda gy, x: gy)
+
+
+class Buffered:
+    """Writes its input's gradient into memory that is float32, made first or when it is needed."""
+
+    def __init__(self, factor, early):
+        self.W = rng(1).standard_normal((4, 3)).astype(np.float32)
+        self.factor, self.dx = factor, np.zeros((5, 4), np.float32) if early else None
+
+    def forward(self, x):
+        self.x = x
+        if self.dx is None:
+            self.dx = np.zeros(x.shape, np.float32)
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        self.dx[...] = self.factor * (dout @ self.W.T)
+        return self.dx
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_float32_buffer_is_judged_by_what_float32_can_hold(early, dtype):
+    x = rng().standard_normal((5, 4)).astype(dtype)
+    for factor, status in ((1, "PASS"), (1 + 1e-4, "FAIL")):
+        report = bd.gradcheck(Buffered(factor, early), x)
+        assert report["x"].status == status and report["W"].status == "PASS" and not report.conduct, report
+
+
+class Float32Output:
+    """Gives its output in memory that is float32, so that upstream gradients are float32 too."""
+
+    def __init__(self, factor=1.0):
+        self.b, self.out, self.factor = rng(2).standard_normal(3), np.zeros((5, 3), np.float32), factor
+
+    def forward(self, x):
+        self.out[...] = x + self.b
+        return self.out
+
+    def backward(self, dout):
+        self.db = np.float32(self.factor) * dout.sum(axis=0)
+        return dout.astype(float)
+
+
+def test_gradients_may_be_as_narrow_as_the_output():
+    for factor, good in ((1.0, {"PASS", "UNRESOLVED"}), (1.1, {"FAIL"})):
+        report = bd.gradcheck(Float32Output(factor), rng().standard_normal((5, 3)))
+        assert report["b"].status in good and not report.conduct, report
+
+
+def test_long_double_parameters_that_are_kept():
+    layer = Adds()
+    layer.W = layer.W.astype(np.longdouble)
+    report = bd.gradcheck(layer, rng().standard_normal((4, 3)), dtype="keep", allow={"NOT_REENTRANT"})
+    assert report.ok, report
+
+
 # ================================================================ causes, kinks, places
 
 
@@ -400,3 +563,27 @@ def test_a_bias_before_batch_norm_is_zero_by_rounding():
 def test_a_gradient_that_is_no_function_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be a function, called .*, got int"):
         bd.gradcheck(np.sin, np.ones(2), **{name: 3})
+
+
+def test_a_generator_given_as_an_argument_is_left_as_it_is():
+    draw = np.random.default_rng(3)
+    before = repr(draw.bit_generator.state)
+    report = bd.gradcheck(
+        lambda x, draw: x * draw.random(), np.ones(3), draw, vjp=lambda gy, x, draw: (gy * draw.random(), None)
+    )
+    assert "NONDETERMINISTIC" in kinds(report) and repr(draw.bit_generator.state) == before, report
+
+
+@pytest.mark.parametrize("found", [None, {"a": 1.0}, "text"])
+def test_what_is_no_number_is_said(found):
+    with pytest.raises(TypeError, match=f"must return real numbers or arrays of them, got {type(found).__name__}"):
+        bd.gradcheck(lambda x: found, np.ones(3), vjp=lambda gy, x: gy)
+
+
+def test_arguments_by_name_are_left_as_they_are():
+    def f(x, kept):
+        kept.append(1)
+        return 2 * x
+
+    kept = []
+    assert bd.gradcheck(f, np.ones(3), vjp=lambda gy, x: 2 * gy, forward_kwargs={"kept": kept}).ok and kept == []

@@ -4,7 +4,9 @@ import contextlib
 
 import numpy as np
 
+from ._containers import first_change
 from ._noise import precision
+from ._own_arrays import nothing_to_differentiate
 from ._slope import FLOAT64_EPS
 from ._state import random_stream
 from .language import Text
@@ -38,9 +40,7 @@ class Conduct:
         self.chance.forget_unused()
         self.set_variables(first)
         if not self._movable():
-            raise TypeError(
-                "none of the inputs is a float array that gets a gradient: there is nothing to differentiate"
-            )
+            raise TypeError(nothing_to_differentiate(self.arguments, self.backward_name))
         self.restoring = True
         y_first = self.output()
         y_second = self.output()
@@ -93,6 +93,15 @@ class Conduct:
         self.changes_parameters |= not is_input
         own[...] = before
         return True
+
+    def _say_if_container_changed(self, i, before, after, who):
+        """A list or dict among the arguments: the code always gets a copy, so there is nothing to put back."""
+        name = self.names[i]
+        if any(finding.about == ("MUTATED_INPUT", name, who) for finding in self.findings):
+            return
+        change = first_change(before, after)
+        if change is not None:
+            self._say("MUTATED_INPUT", **change, who=who, name=name)
 
     def _say_touched(self, entry, index, before, after):
         """The element that was being moved is what the code changed."""

@@ -5,7 +5,16 @@ import heapq
 import numpy as np
 
 from ._diagnosis import diagnose
-from ._kinks import JUMP, KINK, SMOOTH, examine_along, examine_element, inside_by_outputs
+from ._kinks import (
+    JUMP,
+    KINK,
+    SMOOTH,
+    examine_along,
+    examine_element,
+    examine_finer,
+    holds_from_afar,
+    inside_by_outputs,
+)
 from ._noise import signed
 from ._slope import FLOAT64_EPS
 from .language import Text
@@ -76,7 +85,7 @@ def judge(entry, slope, analytic, context):
     entry.checked = len(indices)
     entry.pairs = entry.here = np.column_stack([table.a, table.n, table.u])
     entry.indices = indices
-    entry.kinked = [int(i) for i in indices[table.kink]]
+    entry.kinked = [int(i) for i in indices[table.kink & ~table.followed]]
     entry.unresolved = int(table.unresolved.sum())
     if table.wrong.any():
         _describe_wrong(entry, table, context)
@@ -140,6 +149,7 @@ class Table:
         none = np.zeros(len(indices), bool)
         self.wrong, self.kink, self.jump, self.unresolved, self.unclear = (none.copy() for _ in range(5))
         self.tied, self.unstable, self.outside = none.copy(), none.copy(), none.copy()
+        self.followed = none.copy()  # the branches that forward took, all of them: these values are possible together
 
     def agrees(self, i=slice(None)):
         """Is |a - n| within the tolerance?"""
@@ -177,9 +187,11 @@ class Table:
                     self._examine(i, small=True)
                 self.unresolved[i] = self.agrees(i) and not self.resolves(i)
                 self.wrong[i] = not self.agrees(i)
+                self._look_again(i)
             elif examined < EXAMINED:
                 examined += 1
                 self._examine(i)
+                self._look_again(i)
                 settled += bool(self.wrong[i])
             elif settled == examined and np.isfinite(self.u[i]):  # all were plainly wrong: so are these
                 self.wrong[i] = not agrees[i]
@@ -247,14 +259,23 @@ class Table:
 
     def _freeze(self):
         """At known kinks: does the analytic value follow the branches that were taken? Then it is one of the slopes."""
+        self._freeze_beside()
         tied = np.flatnonzero((self.kind == 1) & self.exact)
         if len(tied):
             rows = self.slope.frozen_elements(self.indices[tied], self.context.rtol)
             self.frozen = dict(zip(tied.tolist(), rows, strict=True))
             n, u = self.n[tied], self.u[tied]
             self.n[tied], self.u[tied] = rows[:, 0], rows[:, 1]
-            self.kink[tied] = self.agrees(tied)
+            self.kink[tied] = self.followed[tied] = self.agrees(tied)
             self.n[tied[~self.kink[tied]]], self.u[tied[~self.kink[tied]]] = n[~self.kink[tied]], u[~self.kink[tied]]
+
+    def _freeze_beside(self):
+        """Where every step took other branches, but the point itself lies on no kink: the slope on its own branches."""
+        crossed = np.flatnonzero(self.exact & ~np.isfinite(self.u) & (self.kind != 1) & (self.kind != 2))
+        if len(crossed):
+            rows = self.slope.frozen_elements(self.indices[crossed], self.context.rtol)
+            self.n[crossed], self.u[crossed], self.step[crossed], self.left[crossed], self.right[crossed] = rows.T[:5]
+            self.suspect[crossed], self.kind[crossed] = False, 0
 
     def _judge_by_ladder(self, i, agrees):
         left, right = self.left[i], self.right[i]
@@ -310,6 +331,29 @@ class Table:
             self.kink[i] = self._inside_by_outputs(i) is True
             if not self.kink[i]:
                 self._judge_where_it_moves(i)
+
+    def _look_again(self, i):
+        """Wrong still, at steps large enough for rounding, and small enough for the slope that is claimed?"""
+        if not self.wrong[i] or self.exact or self.outside[i]:
+            return
+        index, scale = int(self.indices[i]), float(self.scale[i])
+
+        def change(steps):
+            return self.slope.values(index, steps)[0]
+
+        if holds_from_afar(change, self.a[i], self.n[i], self.step[i], scale):
+            self.wrong[i], self.unresolved[i], self.u[i] = False, True, np.inf
+            return
+        seen = examine_finer(change, self.a[i], self.step[i], scale)
+        if seen is None:
+            return
+        off = abs(self.a[i] - self.n[i])
+        if seen.kind == SMOOTH and abs(seen.n - self.n[i]) <= 3 * (seen.u + self.u[i]) <= off / 2:
+            return  # it says the same, and less exactly
+        self.n[i], self.u[i], self.step[i] = seen.n, seen.u, seen.step
+        self.left[i], self.right[i] = seen.left, seen.right
+        self.wrong[i] = seen.kind == SMOOTH and not self.agrees(i)
+        self.unresolved[i] = not self.wrong[i] and not self.resolves(i)
 
     def _judge_where_it_moves(self, i):
         """Wrong, unless it agrees in the outputs that move and the others have so small a slope that rounding hides it.
@@ -619,6 +663,20 @@ def _look_along(slope, flat, direction, floor, context, table):
                 return Look("unresolved" if table.unclear.any() else "right", a, n, seen.error, width, step)
     if seen.kind == JUMP or not np.isfinite(u):
         return Look("unresolved", a, n, u, bound, step)
+
+    def change(steps):
+        return slope.values_along(direction, steps)[0]
+
+    if not table.exact and holds_from_afar(change, a, n, step, scale):
+        return Look("unresolved", a, n, np.inf, bound, step)
+    near = None if table.exact else examine_finer(change, a, step, scale)
+    if near is not None and near.kind != SMOOTH:
+        return Look("unresolved", a, n, np.inf, bound, step)
+    if near is not None:
+        n, u, step = near.n, near.u, near.step
+        bound = context.rtol * max(abs(a), abs(n)) + 3 * u + rounding
+        if abs(a - n) <= bound:
+            return Look("right" if u <= 1e-3 * size else "unresolved", a, n, u, bound, step)
     return Look("wrong", a, n, u, bound, step)
 
 

@@ -15,6 +15,7 @@ SMOOTH, KINK, JUMP, ROUGH = "smooth", "kink", "jump", "rough"
 RATIO = 4.0
 PERSISTENT = 3  # steps to either side that show a kink
 OUTPUTS = 6  # single outputs whose gradient is asked for at kinks
+STAIR = 1e-7  # of changes that may be rounding of larger numbers inside
 ELEMENTS = 12  # elements whose effect on single outputs is looked at
 
 
@@ -123,6 +124,52 @@ def examine_along(slope, direction, scale):
     values, noise = slope.values_along(direction, np.concatenate([[0.0], h, -h]))
     values = values - values[0]
     return examine(h, values[1 : 1 + len(h)], values[1 + len(h) :], noise, scale)
+
+
+def examine_finer(change, claimed, step, scale):
+    """Look where the slope that is claimed would show, if over `step` it changes f by more than f changes at all.
+
+    Then f oscillates within the step, or the claim is wrong: None, unless f moves there as the claim says. It is ROUGH
+    if that is no smooth change. ``change(steps)``: the values of f. Its noise is measured anew, as what oscillates
+    looks like noise from afar.
+    """
+    if not np.isfinite(step) or step <= 0 or claimed == 0:
+        return None
+    values = change(step * np.array([0.0, 1.0, -1.0, 0.6, -0.6]))
+    reach = float(np.abs(values - values[0]).max())
+    if not 0 < 1.5 * reach < abs(claimed) * step:
+        return None
+    coarsest = reach / abs(claimed) / 4
+    h = coarsest * RATIO ** -np.arange(10.0)
+    around = coarsest * np.array([-1.0, -0.83, -0.71, -0.62, 0.59, 0.77, 0.9, 0.95])
+    values = change(np.concatenate([[0.0], h, -h, 1e-3 * coarsest * np.arange(-5.0, 6.0), around]))
+    values = values - values[0]
+    noise = max(float(np.median(np.abs(np.diff(values[21:32], 3)))), 4 * FLOAT64_EPS * reach)
+    seen = examine(h, values[1:11], values[11:21], noise, scale)
+    if seen.kind == SMOOTH and np.isfinite(seen.u) and abs(claimed) / 4 <= abs(seen.n) <= 4 * abs(claimed):
+        return seen
+    # a slope that keeps within reach over the step moves f by two thirds of the claim at most
+    moves = np.sort(np.abs(values[32:] / (claimed * around)))[-3] > 0.7
+    return Seen(ROUGH, np.nan, np.nan, np.inf) if moves else None
+
+
+def holds_from_afar(change, claimed, found, step, scale):
+    """Is the slope that is claimed that of larger steps, to both sides, and what smaller ones find hid in rounding?
+
+    Inside, numbers may have been rounded to stairs: below the height of a stair f goes on as if they did not move.
+    ``change(steps)``: the values of f.
+    """
+    off = abs(claimed - found)
+    if not off * step <= STAIR * max(scale, 1.0) or off < 1e-2 * abs(claimed):
+        return False
+    h = 1e-2 * max(scale, 1.0) * RATIO ** -np.arange(6.0)
+    values = change(np.concatenate([[0.0], h, -h, 1.37e-3 * h[0] * np.arange(-10.0, 11.0)]))
+    values = values - values[0]
+    stairs = np.median(np.abs(np.diff(values[13:], 3)))  # all around, not here alone
+    if not stairs >= 0.1 * off * step:
+        return False
+    seen = examine(h, values[1:7], values[7:13], 16 * FLOAT64_EPS * np.abs(values).max(), scale)
+    return seen.kind == SMOOTH and abs(seen.n - claimed) <= 1e-4 * abs(claimed)
 
 
 def _examine_outputs(sampling, moves, scale):

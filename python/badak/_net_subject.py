@@ -67,7 +67,7 @@ def judge_net(entry, slope, exact, gradient, context, eps):
     if seen.status != "FAIL":
         seen = entry
         judge(seen, slope, gradient, context)
-    if seen.status not in ("FAIL", "UNRESOLVED"):
+    if seen.status not in ("FAIL", "UNRESOLVED") and not seen.kinked:
         return seen
     other = _fresh(entry)
     judge(other, exact, gradient, context)
@@ -76,7 +76,10 @@ def judge_net(entry, slope, exact, gradient, context, eps):
         cause.eps = eps
         seen.status, seen.diagnosis = "EXPLAINED", cause.text(seen)
         seen.digits, seen.checked, seen.invisible = other.digits, other.checked, other.invisible
+        seen.kinked = other.kinked
         seen.evaluations += other.evaluations
+    elif seen.status == "FAIL" and other.status == "UNRESOLVED":  # it is not known what the eps does not explain
+        seen.status, seen.diagnosis = other.status, other.diagnosis
     elif seen is not entry:
         seen = entry
         judge(seen, slope, gradient, context)

@@ -1,22 +1,64 @@
-"""Our own copies of the arrays that checked code is given: float64, laid out in memory like the caller's."""
+"""Our own copies of the arrays that checked code is given: float64, laid out in memory like the caller's.
+
+A list of floats is an array to us and a list to the code. Other lists and dicts are copied (_containers.py).
+"""
+
+import copy
 
 import numpy as np
 
-from . import _core
+from ._containers import copied, leaves_of
+
+REAL = int, float, np.integer, np.floating
 
 
 def private(value, keep=False):
-    """Our own float64 copy of a float array or number; other things as they are."""
+    """Our own float64 copy of a float array, number or list of floats; our own copy of what else can be changed."""
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        return copy.deepcopy(value)
     if isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
-        dtype = value.dtype.newbyteorder("=") if keep and isinstance(value, np.ndarray) else np.float64
-        return np.array(_core.real_array(value, "an input") if dtype is np.float64 else value, dtype=dtype, order="C")
-    return value.copy() if isinstance(value, np.ndarray) else value
+        kept = keep and isinstance(value, (np.ndarray, np.floating))
+        return np.array(value, dtype=value.dtype.newbyteorder("=") if kept else np.float64, order="C")
+    if is_list_of_floats(value):
+        return np.array(value, dtype=np.float64)
+    return copied(value)
+
+
+def is_list_of_floats(value):
+    """Is it a list or tuple of numbers, or of such ones of one length, and one of the numbers a float?"""
+    shape = shape_of_list(value)
+    return shape is not None and any(isinstance(leaf, (float, np.floating)) for _, leaf in leaves_of(value))
+
+
+def shape_of_list(value):
+    """The shape of a list or tuple of real numbers, or of such ones of one length; None for all else."""
+    if not isinstance(value, (list, tuple)) or hasattr(value, "_fields"):
+        return None
+    if not all(isinstance(leaf, REAL) and not isinstance(leaf, bool) for _, leaf in leaves_of(value)):
+        return None
+    try:
+        return np.shape(value)
+    except ValueError:  # rows of several lengths
+        return None
+
+
+def nothing_to_differentiate(inputs, backward=None):
+    """The text of a TypeError where none of the inputs, and no parameter, has a gradient."""
+    if any(map(is_variable, inputs)):
+        return f"{backward} gives no gradient of any float array (None for each): there is nothing to differentiate"
+    kinds = [f"{type(v).__name__} of {v.dtype}" if hasattr(v, "dtype") else type(v).__name__ for v in inputs]
+    return (
+        "none of the inputs is a float array, a float or a list of floats that gets a gradient: "
+        f"there is nothing to differentiate; got {', '.join(kinds) or 'no inputs'}"
+    )
 
 
 def layout_of(value):
     """A function that lays a C-contiguous array out in memory as `value` is; None where it is C-contiguous itself."""
     if isinstance(value, (float, np.floating)) and not isinstance(value, np.ndarray):
         return "number"
+    if is_list_of_floats(value):
+        return lambda array: _like(array.tolist(), value)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.ndim or value.flags.c_contiguous:
         return None
     if value.flags.f_contiguous:
@@ -37,6 +79,13 @@ def layout_of(value):
         return view
 
     return lay
+
+
+def _like(values, value):
+    """Nested lists with tuples where `value` has them."""
+    if not isinstance(value, (list, tuple)):
+        return values
+    return type(value)(_like(*pair) for pair in zip(values, value, strict=True))
 
 
 def _overlaps(value, steps, low, high):
@@ -65,6 +114,7 @@ def same_memory(a, b):
 def own_arguments(subject, inputs):
     """Give the subject its own arrays, laid out in memory like the caller's; the same array given twice stays one."""
     subject.arguments, subject.aliases = [], {}
+    subject.lists = {name for name, value in zip(subject.names, inputs, strict=True) if is_list_of_floats(value)}
     for i, value in enumerate(inputs):
         twin = next((j for j in range(i) if same_memory(inputs[j], value)), None)
         subject.arguments.append(private(value, subject.keep) if twin is None else subject.arguments[twin])
@@ -89,6 +139,8 @@ def chosen_by(wrt, names):
     for name in wanted:
         if name not in names:
             raise ValueError(f"wrt: there is no {name!r}: expected some of {', '.join(map(str, names))}")
+    if not wanted:
+        raise ValueError(f"wrt chooses nothing: expected some of {', '.join(map(str, names))}")
     return set(wanted)
 
 

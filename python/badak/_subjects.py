@@ -6,9 +6,11 @@ import numpy as np
 
 from ._causes import causes_for
 from ._conduct import OUTSIDE, Conduct, is_gradient
+from ._containers import copied, is_container, put_back
 from ._judge import Context, judge
 from ._kinks import judge_joint
 from ._noise import noise_of_outputs, precision_of_dtype, rounding_of_gradient, signed
+from ._own_arrays import shape_of_list
 from ._slope import FLOAT64_EPS, Slope
 from ._state import random_stream
 from .language import Text
@@ -82,6 +84,8 @@ class Subject(Conduct):
                 else:
                     key, value = id(value), self._laid_out(i, value)
                     seen[key] = value
+            elif is_container(value):
+                value = copied(value)
             given.append(value)
         return given
 
@@ -106,7 +110,16 @@ class Subject(Conduct):
         found = self._as_output(self._run(given))
         for array, before in kept:
             array[...] = before
-        return found, self._given() if self.copying else given
+        return found, self._left_by_forward(given)
+
+    def _left_by_forward(self, given):
+        """The arguments for backward: as they were, and with what forward has added to lists and dicts."""
+        left = self._given() if self.copying else given
+        for i, value in enumerate(self.arguments):
+            if is_container(value):
+                self._say_if_container_changed(i, value, given[i], self.forward_name)
+                left[i] = put_back(given[i], value)
+        return left
 
     def _as_output(self, found):
         """The output as a float array of our own, of the dtype that the code gave it."""
@@ -120,7 +133,8 @@ class Subject(Conduct):
     def _numbers(found):
         y = np.array(found)
         if y.dtype.kind not in "fiub":
-            raise TypeError(f"the function must return real numbers, got dtype {y.dtype}")
+            kind = type(found).__name__ + (f" of {y.dtype}" if hasattr(found, "dtype") else "")
+            raise TypeError(f"what is checked must return real numbers or arrays of them, got {kind}")
         return y if y.dtype.kind == "f" and y.dtype.itemsize <= 8 else y.astype(float)
 
     def _upstream_as_given(self, gy):
@@ -132,7 +146,11 @@ class Subject(Conduct):
 
     def _raw_backward(self, gy, given):
         kept = [(array, array.copy()) for array in self._parameters().values()] if self.changes_parameters else ()
-        found = {name: _copied(gradient) for name, gradient in self._back(gy, given).items()}
+        held = [i for i, value in enumerate(self.arguments) if is_container(value)]
+        passed = [copied(value) if i in held else value for i, value in enumerate(given)]
+        found = {name: _copied(gradient) for name, gradient in self._back(gy, passed).items()}
+        for i in held:
+            self._say_if_container_changed(i, given[i], passed[i], self.backward_name)
         for array, before in kept:
             array[...] = before
         return found
@@ -253,13 +271,14 @@ class Subject(Conduct):
         for name, array in self.variables.items():
             entry = self._entry(name, point)
             gradient = analytic.get(name)
-            if not has_form(entry, gradient, array, self._dtype(name, array)):
+            if not has_form(entry, gradient, array, self._narrowest(name, array)):
                 if entry.status == "NONFINITE" and point and not self._resolves(array, entry, sampling, rtol):
                     continue  # so far from the given point that neither side is defined
             elif array.size:
+                own = precision_of_dtype(np.asarray(gradient).dtype)
                 gradient = np.asarray(gradient, dtype=float)
-                told = self.keep or self.reference is not None
-                context.floor = rounding_of_gradient(gradient, name, others, self.unit, told)
+                told = self.keep or self.reference is not None or own > self.unit
+                context.floor = rounding_of_gradient(gradient, name, others, max(self.unit, own), told)
                 context.name = name
                 with self.watch(self.forward_name) as changed:
                     entry = self._judged(entry, causes, sampling, gradient, context)
@@ -321,6 +340,13 @@ class Subject(Conduct):
 
     def _dtype(self, name, array):
         return self.dtypes.get(name, array.dtype)
+
+    def _narrowest(self, name, array):
+        """The narrowest dtype that its gradient may have: that of what the caller gave, of which ours is a copy."""
+        given = self.dtypes.get(name)
+        if array.dtype.itemsize > 8:  # upstream gradients are float64
+            return np.dtype(np.float64)
+        return given if isinstance(given, np.dtype) and given.itemsize < array.dtype.itemsize else array.dtype
 
     def _neighbours(self):
         """A function that gives gradients at points very near, off any kink: the possible values at one.
@@ -462,6 +488,8 @@ class Facts:
 
 
 def _copied(gradient):
+    if shape_of_list(gradient) is not None:
+        return np.array(gradient, dtype=float)
     return np.array(gradient) if isinstance(gradient, (np.ndarray, np.generic)) else gradient
 
 
@@ -470,7 +498,7 @@ def _largest(gradients):
     return max((float(size) for size in sizes if np.isfinite(size)), default=0.0)
 
 
-def has_form(entry, gradient, array, dtype=None):
+def has_form(entry, gradient, array, narrowest=None):
     """Is it a gradient at all: of the right shape, dtype, and finite? Says so in the entry if not."""
     if gradient is None:
         entry.status, entry.diagnosis = "SHAPE", Text("no gradient")
@@ -483,7 +511,7 @@ def has_form(entry, gradient, array, dtype=None):
         entry.diagnosis = Text(
             "wrong shape", found=found.shape, expected=array.shape, hint=_shape_hint(found.shape, array.shape)
         )
-    elif found.dtype.kind != "f" or found.dtype.itemsize < array.dtype.itemsize:
+    elif found.dtype.kind != "f" or found.dtype.itemsize < (narrowest or array.dtype).itemsize:
         entry.status = "DTYPE"
         entry.diagnosis = Text("wrong dtype", found=found.dtype, expected=array.dtype)
     elif not np.isfinite(found).all():

@@ -4,8 +4,16 @@ import inspect
 
 import numpy as np
 
+from ._containers import copied
 from ._noise import signed
-from ._own_arrays import chosen_by, input_names, is_variable, own_arguments
+from ._own_arrays import (
+    chosen_by,
+    input_names,
+    is_variable,
+    nothing_to_differentiate,
+    own_arguments,
+    shape_of_list,
+)
 from ._state import ClosureSnapshot, random_stream
 from ._subjects import Subject
 
@@ -27,7 +35,7 @@ class FunctionSubject(Subject):
         self.names = input_names(names, len(inputs))
         own_arguments(self, inputs)
         if not any(is_variable(value) for value in self.arguments):
-            raise TypeError("none of the inputs is a float array: there is nothing to differentiate")
+            raise TypeError(nothing_to_differentiate(inputs))
         self.one = grad is not None
         self.gradient_moves = grad is None or callable(grad)
         self.variables = {}
@@ -42,7 +50,7 @@ class FunctionSubject(Subject):
             raise ValueError(f"grad= is for a function that returns one number, got shape {y.shape}: use vjp=")
 
     def _run(self, given):
-        return self.f(*given, **self.kwargs)
+        return self.f(*given, **copied(self.kwargs))
 
     def _back(self, gy, given):
         found = {}
@@ -78,14 +86,20 @@ class FunctionSubject(Subject):
 
     def _one_each(self, found):
         """A list with one gradient, or None, for each input."""
+        if len(self.arguments) == 1 and shape_of_list(found) == self.arguments[0].shape:
+            return [found]
         found = list(found) if isinstance(found, (tuple, list)) else [found]
         if len(found) == len(self.arguments):
             return found
         floats = [name for name, value in zip(self.names, self.arguments, strict=True) if is_variable(value)]
-        if len(found) == len(floats):
-            by_name = dict(zip(floats, found, strict=True))
-            return [by_name.get(name) for name in self.names]
-        raise ValueError(f"expected a gradient for each of {len(self.arguments)} inputs, got {len(found)}")
+        for wanted in (floats, [name for name in floats if name not in self.lists]):
+            if len(found) == len(wanted):
+                by_name = dict(zip(wanted, found, strict=True))
+                return [by_name.get(name) for name in self.names]
+        raise ValueError(
+            f"{self.backward_name} must give a gradient for each of {len(self.arguments)} inputs (None for what has "
+            f"none), got {len(found)}"
+        )
 
     def _by_columns(self, gy, given):
         """The gradient that a Jacobian-vector product implies: a column for every element."""

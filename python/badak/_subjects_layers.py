@@ -6,9 +6,11 @@ import types
 
 import numpy as np
 
+from ._containers import copied
 from ._own_arrays import chosen_by, input_names, is_variable, own_arguments
 from ._state import Snapshot, generators_in, shared
 from ._subjects import Subject
+from .language import Text
 from .layers import CoreLayer
 
 PAIRS = (("W", "dW"), ("b", "db"), ("gamma", "dgamma"), ("beta", "dbeta"))
@@ -274,7 +276,7 @@ class LayerSubject(ObjectSubject):
         self.one = not self.takes_dout
 
     def _run(self, given):
-        return self.checked_object.forward(*given, **self.kwargs)
+        return self.checked_object.forward(*given, **copied(self.kwargs))
 
     def _back(self, gy, given):
         if not self.takes_dout:
@@ -297,6 +299,18 @@ class LayerSubject(ObjectSubject):
         if self.y.dtype.itemsize < 8 and not self.keep and isinstance(gy, np.ndarray):
             gy = gy.astype(self.y.dtype)
         return super()._raw_backward(gy, given)
+
+    def _narrowest(self, name, array):
+        """An input's gradient may also be what the parameters were, and any gradient what the output is.
+
+        A float32 layer computes in float32, and upstream gradients come in the dtype of the output.
+        """
+        known = [super()._narrowest(name, array)]
+        if not self.keep:
+            known.append(self.y.dtype)
+        if name in self.names:
+            known += [self.dtypes[place.name] for place in self.places if place.name in self.dtypes]
+        return min(known, key=lambda dtype: dtype.itemsize)
 
     def set_variables(self, first):
         candidates = {
@@ -345,7 +359,7 @@ class NetworkSubject(ObjectSubject):
         super().__init__(seed, chance)
         self.keep, self.wrt, self.kwargs = keep, wrt, kwargs or {}
         self.title = type(network).__name__
-        self.arguments = [np.array(v) if isinstance(v, np.ndarray) else v for v in inputs]
+        self.arguments = [copied(value) for value in inputs]
         self.names = input_names(names, len(inputs)) if names or len(inputs) != 2 else ["x", "t"]
         self.one = True
         self.variables = {}
@@ -370,6 +384,7 @@ class NetworkSubject(ObjectSubject):
             if is_array(value) and str(name) not in self.dtypes:
                 self.places.append(Place(str(name), (("attribute", "params"), ("item", name)), ()))
         self.keys = {str(name): name for name in network.params}
+        self.aliases = _aliases({str(name): array for name, array in self.checked_object.params.items()})
         self.chance.generators = generators_in(self.checked_object)
         self.remember()
 
@@ -380,27 +395,68 @@ class NetworkSubject(ObjectSubject):
                 if isinstance(value, float):
                     self.checked_object.params[name] = np.array(value)
 
+    def _judged(self, entry, causes, sampling, gradient, context):
+        entry = super()._judged(entry, causes, sampling, gradient, context)
+        if entry.status == "FAIL" and not entry.pairs[:, 1].any() and self._is_apart(entry.name):
+            entry.diagnosis = Text("apart", name=entry.name)
+        return entry
+
+    def _is_apart(self, name):
+        """Does no layer hold the array in ``params``, and some layer another one of its shape?"""
+        own = self.variables[name]
+        layers = [layer for _, _, layer in _children(self.checked_object)]
+        held = [place.array(layer) for layer in layers for place in find_parameters(layer)]
+        known = [array for array in self.checked_object.params.values() if is_array(array)]
+        other = [a for a in held if a.shape == own.shape and not any(a is array for array in known)]
+        return bool(other) and not any(array is own for array in held)
+
     def accept_output(self, y):
         if y.size != 1:
             raise ValueError(f"loss must return one number, got shape {y.shape}")
 
     def _run(self, given):
-        return self.checked_object.loss(*given, **self.loss_kwargs)
+        return self.checked_object.loss(*given, **copied(self.loss_kwargs))
 
     def _back(self, gy, given):
         self._reset()  # it goes forward itself, and draws what loss drew
         found = self.checked_object.gradient(*given, **self.gradient_kwargs)
         if not hasattr(found, "get"):
             raise TypeError(f"gradient must return a dict of gradients by name, got {type(found).__name__}")
-        return {name: found.get(key) for name, key in self.keys.items()}
+        found = {name: found.get(key) for name, key in self.keys.items()}
+        for first, others in self.aliases.items():
+            found[first] = _total([found.get(name) for name in (first, *others)])
+        return found
 
     def set_variables(self, first):
         candidates = self._parameters()
         wanted = chosen_by(self.wrt, list(candidates))
+        for one, others in self.aliases.items():
+            wanted |= {one} if wanted.intersection(others) else set()
+            wanted -= set(others)
         self.variables = {name: array for name, array in candidates.items() if name in wanted}
 
     def _movable(self):
         return list(self.variables.values())
+
+
+def _aliases(params):
+    """{name: other names of the same array}: what is moved together has one gradient."""
+    found, first = {}, {}
+    for name, array in params.items():
+        one = first.setdefault(id(array), name)
+        if one != name and is_array(array):
+            found.setdefault(one, []).append(name)
+    return found
+
+
+def _total(parts):
+    """The gradient of an array of several names: the sum of what they have, or what each of them has."""
+    known = [np.asarray(part) for part in parts if part is not None]
+    if not known or any(part.shape != known[0].shape for part in known):
+        return parts[0]
+    if len(known) == len(parts) and all(np.array_equal(part, known[0]) for part in known):
+        return known[0]
+    return sum(known)
 
 
 def _training_flag(method):

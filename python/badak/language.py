@@ -190,6 +190,13 @@ TEXTS = {
         "{share}. 수치 기울기는 0인데 해석적 기울기는 0이 아닙니다. 출력은 이 원소들에 의존하지 않습니다: "
         "순전파가 쓰지 않은 곳에 역전파가 값을 보내고 있습니까?",
     ),
+    "apart": (
+        "The loss does not depend on params['{name}']: the layers hold another array of this shape. Was params['{name}'] "
+        "replaced (params['{name}'] = ...)? Change it in place (params['{name}'] -= ..., or [...] = ...), or the network "
+        "does not learn.",
+        "손실이 params['{name}']에 의존하지 않습니다. 계층은 형상이 같은 다른 배열을 가지고 있습니다. params['{name}'] = ...처럼 "
+        "새 배열로 바꾸었습니까? 제자리에서 바꾸세요(params['{name}'] -= ... 또는 [...] = ...). 그러지 않으면 학습되지 않습니다.",
+    ),
     "transposed": (
         "{share}: the analytic gradient is the transpose of the right one. Look at the order of a matrix product.",
         "{share}. 해석적 기울기가 올바른 기울기의 전치입니다. 행렬 곱의 순서를 확인하세요.",
@@ -410,6 +417,7 @@ TEXTS = {
         "{who} changed its argument {name}: at {index} it was {before} and is {after}. Work on a copy",
         "{who}이(가) 인수 {name}을(를) 바꿨습니다. {index}에서 {before}이던 값이 {after}이(가) 되었습니다. 복사본을 쓰세요",
     ),
+    "absent": ("absent", "없음"),
     "MUTATED_GY": (
         "{who} changed the upstream gradient it was given: at {index} it was {before} and is {after}. Work on a copy",
         "{who}이(가) 넘겨받은 기울기를 바꿨습니다. {index}에서 {before}이던 값이 {after}이(가) 되었습니다. 복사본을 쓰세요",

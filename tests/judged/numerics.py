@@ -611,3 +611,42 @@ CASES += [
         },
     )
 ]
+
+# ---------------------------------------------------------------- chirps: the faster, the further
+
+
+def chirp(title, f, slope, at, expect=PASS):
+    wrong = {"1 % off": lambda x: 1.01 * slope(x), "other sign": lambda x: -slope(x)}
+    scalar_map(f"chirp {title}", f, slope, at, wrong, expect=expect)
+
+
+def sin_square(x):
+    return np.sin(x * x)
+
+
+def sin_inverse(x):
+    return np.sin(1 / x)
+
+
+chirp("sin(x^2) at 1e3", sin_square, lambda x: 2 * x * np.cos(x * x), [1e3, -700.0])
+chirp("sin(x^2) at 1e6", sin_square, lambda x: 2 * x * np.cos(x * x), [1e6], NOISY)
+chirp("sin(1/x) at 1e-4", sin_inverse, lambda x: -np.cos(1 / x) / x**2, [2e-4, -1e-3])
+chirp("sin(1/x) at 1e-8", sin_inverse, lambda x: -np.cos(1 / x) / x**2, [1e-8])
+chirp("sin(exp(x)) at 20", lambda x: np.sin(np.exp(x)), lambda x: np.exp(x) * np.cos(np.exp(x)), [20.0])
+add(
+    "chirps of 700 numbers",
+    sin_square,
+    lambda r: (300 * r.normal(size=700),),
+    lambda gy, x: gy * 2 * x * np.cos(x * x),
+    {"1 % off": (lambda gy, x: 1.01 * gy * 2 * x * np.cos(x * x), WRONG_BUT_NOISY)},
+)
+add(
+    "stairs of 1e-8 below a sine",
+    lambda x: (x + 1e8) - 1e8 + np.sin(x),
+    lambda r: (r.normal(size=(4, 5)),),
+    lambda gy, x: gy * (1 + np.cos(x)),
+    {
+        "sine only": (lambda gy, x: gy * np.cos(x), WRONG_BUT_NOISY),
+        "1 % off": (lambda gy, x: 1.01 * gy * (1 + np.cos(x)), WRONG_BUT_NOISY),
+    },
+)

@@ -104,7 +104,7 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
-        real *out = (real *)io->out + i * area * f, *winner = (real *)io->winner + (io->winner ? i * area * f : 0);
+        real *out = (real *)io->out + i * area * f, *winner = io->winner ? (real *)io->winner + i * area * f : NULL;
         real *last = io->out_last || f == 1 ? out : io->winner ? piece[POOLED] : piece[OUT];
         real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
@@ -235,7 +235,7 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         memset(piece[PRODUCTS], 0, (size_t)(16 * s->c * f) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * given * f;
-        const real *winner = (const real *)io->winner + (io->winner ? i * given * f : 0);
+        const real *winner = io->winner ? (const real *)io->winner + i * given * f : NULL;
         x = REAL(channels_last)(piece[IMAGE], x, s->c, s->h * s->w, io->x_last, k);
         if (!io->winner || !sparse)
             dout = REAL(channels_last)(piece[io->winner ? POOLED : OUT], dout, f, given, io->out_last, k);

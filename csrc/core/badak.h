@@ -307,7 +307,7 @@ void bd_team_run_layer(bd_team team, int parts, void (*run)(const bd_layer *, co
 void bd_meet(const bd_io *io);
 /* How many parts are worth it for so much arithmetic: what each must have to be worth waking a thread for it, which
  * takes some microseconds, or sharing it with one that is awake. */
-#define BD_TO_WAKE 1e6
+#define BD_TO_WAKE 4e6
 #define BD_TO_SHARE 5e4
 int bd_parts_for(double operations, double each);
 /* A rough count of them for a layer's forward; backward takes twice as many. */

@@ -1,8 +1,8 @@
 /* The pool: threads that share the work of one call. One caller has it at a time; whoever does not get it works alone,
  * with the same result, because shares only say who computes a number and never how (badak.h, bd_io).
  *
- * Threads start with the first call that is worth it, so an import starts none. While a caller has the pool they spin
- * for their next job, for a short time; otherwise they sleep. Signals are not for them. A forked child has none of
+ * Threads start with the first call that is worth it, so an import starts none. For a short time after a job they spin
+ * for the next, which may come with another call; then they sleep. Signals are not for them. A forked child has none of
  * them: it forgets the pool, and starts its own when it needs one.
  */
 #include <pthread.h>
@@ -13,7 +13,7 @@
 
 #include "badak.h"
 
-enum { SPIN_NANOSECONDS = 50000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
+enum { SPIN_NANOSECONDS = 200000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
 
 /* A number that counts up, and those who wait for it to do so. */
 typedef struct {
@@ -63,7 +63,7 @@ static bool spin(counter *c, unsigned seen)
 {
     const int64_t began = nanoseconds();
 
-    while (atomic_load(&pool.patient) && atomic_load(&pool.holder)) {
+    while (atomic_load(&pool.patient)) {
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(&c->value, memory_order_acquire) != seen)
                 return true;

@@ -5,6 +5,9 @@
  * for the next, which may come with another call; then they sleep. Signals are not for them. A forked child has none of
  * them: it forgets the pool, and starts its own when it needs one.
  */
+#ifdef __linux__
+#define _GNU_SOURCE /* for processors */
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -34,8 +37,8 @@ static struct {
     int workers;
     void (*work)(void *context, int part, int parts);
     void *context;
-    int parts;
-    atomic_int missing; /* parts that have not arrived at the next meeting */
+    int parts, processor; /* where part 0 runs, or -1 */
+    atomic_int missing;   /* parts that have not arrived at the next meeting */
     counter meetings;
     counter jobs[BD_MOST_THREADS]; /* of each worker, counted from 1; that of part 0 is not used */
 } pool = {.meetings = COUNTER};
@@ -121,6 +124,34 @@ void bd_meet(const bd_io *io)
 
 /* ---------------------------------------------------------------- workers */
 
+/* Two threads that spin for one another can share a processor for long while another is idle, because both look busy
+ * and neither waits: the system leaves them there. So a worker that finds itself where part 0 is moves on. */
+static int this_processor(void)
+{
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+static void leave_processor(int processor)
+{
+#ifdef __linux__
+    cpu_set_t all, others;
+
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getcpu() != processor ||
+        sched_getaffinity(0, sizeof all, &all))
+        return;
+    others = all;
+    CPU_CLR(processor, &others);
+    if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others))
+        (void)sched_setaffinity(0, sizeof all, &all); /* it may come back, but need not */
+#else
+    (void)processor;
+#endif
+}
+
 static void *work_for_ever(void *part)
 {
     counter *jobs = part;
@@ -128,6 +159,8 @@ static void *work_for_ever(void *part)
 
     for (unsigned seen = 0;; seen++) {
         wait_beyond(jobs, seen);
+        if (atomic_load(&pool.patient))
+            leave_processor(pool.processor);
         pool.work(pool.context, index, pool.parts);
         arrive(false);
     }
@@ -220,6 +253,7 @@ void bd_team_run(bd_team team, int parts, void (*work)(void *context, int part, 
     pool.work = work;
     pool.context = context;
     pool.parts = parts;
+    pool.processor = this_processor();
     atomic_store(&pool.patient, parts <= bd_processors());
     atomic_store(&pool.missing, parts);
     for (int part = 1; part < parts; part++)

@@ -144,7 +144,7 @@ static void leave_processor(int processor)
         sched_getaffinity(0, sizeof all, &all))
         return;
     others = all;
-    CPU_CLR(processor, &others);
+    CPU_CLR((size_t)processor, &others);
     if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others))
         (void)sched_setaffinity(0, sizeof all, &all); /* it may come back, but need not */
 #else

@@ -228,7 +228,7 @@ def plain(layer_class):
     return lambda rng, dtype: layer_class()
 
 
-def elementwise_cases(layer_class, eps, large="PASS", small="PASS"):
+def elementwise_cases(layer_class, eps, large="PASS"):
     name = layer_class.__name__
     shapes = [(1,), (7,), (1, 1), (3, 5), (1, 16), (17, 1), (2, 9, 3), (2, 3, 4, 5), (31, 33)]
     for shape in shapes:
@@ -236,7 +236,7 @@ def elementwise_cases(layer_class, eps, large="PASS", small="PASS"):
     far = values([-3e38, -1e30, -710.0, -104.0, -88.5, -20.0], [3e38, 1e30, 710.0, 104.0, 88.5, 20.0])
     yield Case(f"{name} of large numbers", plain(layer_class), far, eps=eps, verdict=large)
     near = values([-1e-3, -1e-20, -1e-37, 1e-3, 1e-20, 1e-37])
-    yield Case(f"{name} of small numbers", plain(layer_class), near, eps=eps, verdict=small)
+    yield Case(f"{name} of small numbers", plain(layer_class), near, eps=eps)
 
 
 def convolution(shape, filters, size, **options):
@@ -337,7 +337,7 @@ CASES = [
     affine_case((3, 2, 4), 5),
     affine_case((2, 3, 4, 5), 7),
     affine_case((4, 3), 2, note="b a number", b=0.5),
-    *elementwise_cases(bd.Relu, eps=0, small="KINK"),
+    *elementwise_cases(bd.Relu, eps=0),
     Case("Relu on the kink", plain(bd.Relu), values([-1.0, 0.0, 2.0], [-0.0, 3.0, 0.0]), eps=0, verdict="KINK"),
     *elementwise_cases(bd.Sigmoid, eps=4),
     *elementwise_cases(bd.Tanh, eps=4, large="VACUOUS"),

@@ -274,6 +274,8 @@ class Table:
         crossed = np.flatnonzero(self.exact & ~np.isfinite(self.u) & (self.kind != 1) & (self.kind != 2))
         if len(crossed):
             rows = self.slope.frozen_elements(self.indices[crossed], self.context.rtol)
+            known = rows[:, 1] <= 1e-3 * np.maximum(np.abs(rows[:, 0]), np.abs(self.a[crossed]))
+            crossed, rows = crossed[known], rows[known]
             self.n[crossed], self.u[crossed], self.step[crossed], self.left[crossed], self.right[crossed] = rows.T[:5]
             self.suspect[crossed], self.kind[crossed] = False, 0
 
@@ -475,7 +477,8 @@ def _describe_right(entry, table):
             excess = np.where(known, np.abs(a - n) / size, -1)
         worst = int(np.argmax(np.where(u <= 1e-3 * size, excess, -1)))
         entry.digits = _certain_digits(table)
-        entry.invisible = float((table.context.rtol * size[known] + 3 * u[known] + table.floor[known]).max())
+        sure = known & ~table.unresolved  # of the others directions tell
+        entry.invisible = float((table.context.rtol * size + 3 * u + table.floor)[sure].max(initial=0)) or np.nan
     elif table.kink.any():
         worst = int(np.argmax(table.kink))
     elif np.isfinite(u).any():

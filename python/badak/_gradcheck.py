@@ -20,8 +20,10 @@ import time
 
 import numpy as np
 
+from . import _core
 from ._core_layers import CoreLayerSubject, CoreNetworkSubject, is_core_layer, is_core_network
 from ._net_subject import NetSubject
+from ._own_arrays import input_names
 from ._state import Chance, random_stream
 from ._subjects_functions import FunctionSubject
 from ._subjects_layers import LayerSubject, NetworkSubject
@@ -164,7 +166,16 @@ def _why_vacuous(entry):
     return Text("batch of one" if alone else "unused", name=entry.name)
 
 
+def _check_inputs(subject, inputs):
+    """Refuse a mask, which would be lost in our copies, and what badak's own layers do not take."""
+    for name, value in zip(input_names(None, len(inputs)), inputs, strict=True):
+        long = isinstance(value, np.ndarray) and value.dtype == np.longdouble and is_core_layer(subject)
+        if isinstance(value, np.ma.MaskedArray) or (long and value.dtype != np.float64):
+            _core.real_array(value, name, 0)
+
+
 def _subject_for(subject, inputs, options):
+    _check_inputs(subject, inputs)
     if isinstance(subject, Net):
         return NetSubject(subject, inputs, options["seed"])
     own = {name: options[name] for name in ("names", "wrt", "kwargs", "seed", "chance", "keep")}

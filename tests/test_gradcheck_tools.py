@@ -208,7 +208,7 @@ def test_lists_of_floats_and_long_doubles_are_arrays(x):
         assert report.status == status and report["x"].shape == np.shape(x), report
     assert bd.gradcheck(np.sin, x, vjp=lambda gy, x: gy * np.cos(x), dtype="keep").status == "PASS"
     if isinstance(x, np.ndarray):  # badak's own layers take no long doubles, checked or not
-        with pytest.raises(TypeError, match="float128|longdouble"):
+        with pytest.raises(TypeError, match="real numbers"):
             bd.gradcheck(bd.Tanh(), x)
     else:
         assert bd.gradcheck(bd.Tanh(), x).status == "PASS"

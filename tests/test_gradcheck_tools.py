@@ -220,6 +220,11 @@ def test_a_mask_is_refused_not_lost():
         bd.gradcheck(np.sin, x, vjp=lambda gy, x: gy * np.cos(x))
 
 
+def test_rows_of_several_lengths_are_said_to_be_such():
+    with pytest.raises(TypeError, match="got list whose rows differ in length"):
+        bd.gradcheck(np.sin, [[1.0, 2.0], [3.0]], vjp=lambda gy, x: gy)
+
+
 def test_code_for_lists_is_given_lists():
     def f(x):
         assert isinstance(x, list)

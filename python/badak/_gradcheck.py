@@ -169,8 +169,8 @@ def _why_vacuous(entry):
 def _check_inputs(subject, inputs):
     """Refuse a mask, which would be lost in our copies, and what badak's own layers do not take."""
     for name, value in zip(input_names(None, len(inputs)), inputs, strict=True):
-        long = isinstance(value, np.ndarray) and value.dtype == np.longdouble and is_core_layer(subject)
-        if isinstance(value, np.ma.MaskedArray) or (long and value.dtype != np.float64):
+        long = isinstance(value, np.ndarray) and value.dtype.char == "g"
+        if isinstance(value, np.ma.MaskedArray) or (long and is_core_layer(subject)):
             _core.real_array(value, name, 0)
 
 

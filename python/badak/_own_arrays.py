@@ -46,11 +46,20 @@ def nothing_to_differentiate(inputs, backward=None):
     """The text of a TypeError where none of the inputs, and no parameter, has a gradient."""
     if any(map(is_variable, inputs)):
         return f"{backward} gives no gradient of any float array (None for each): there is nothing to differentiate"
-    kinds = [f"{type(v).__name__} of {v.dtype}" if hasattr(v, "dtype") else type(v).__name__ for v in inputs]
+    kinds = [_kind_of(value) for value in inputs]
     return (
         "none of the inputs is a float array, a float or a list of floats that gets a gradient: "
         f"there is nothing to differentiate; got {', '.join(kinds) or 'no inputs'}"
     )
+
+
+def _kind_of(value):
+    """What it is, in words for somebody who gave it."""
+    if hasattr(value, "dtype"):
+        return f"{type(value).__name__} of {value.dtype}"
+    rows = value if isinstance(value, (list, tuple)) else ()
+    lengths = {len(row) for row in rows if isinstance(row, (list, tuple))}
+    return f"{type(value).__name__} whose rows differ in length" if len(lengths) > 1 else type(value).__name__
 
 
 def layout_of(value):

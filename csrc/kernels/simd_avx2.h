@@ -137,4 +137,20 @@ static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec ind
     }
     return count;
 }
+
+#define V_LIST_NONZERO
+
+static inline int v_list_nonzero(int32_t *indices, vec a, ivec index)
+{
+    const __m256 is = _mm256_cmp_ps((__m256)a, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+    const unsigned mask = (unsigned)_mm256_movemask_ps(is), low = mask & 0xf, high = mask >> 4;
+    const __m128i first = _mm256_castsi256_si128((__m256i)index), second = _mm256_extracti128_si256((__m256i)index, 1);
+    const int count = __builtin_popcount(low);
+
+    _mm_storeu_si128((__m128i *)(void *)indices,
+                     _mm_shuffle_epi8(first, _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[low])));
+    _mm_storeu_si128((__m128i *)(void *)(indices + count),
+                     _mm_shuffle_epi8(second, _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[high])));
+    return count + __builtin_popcount(high);
+}
 #endif

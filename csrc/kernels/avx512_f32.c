@@ -9,6 +9,8 @@
 
 #include "types.h"
 
+#define NARROWER bd_avx2_f32 /* the kernels for vectors of half the width */
+
 #include "target_begin.h"
 
 #include "simd_avx512.h"

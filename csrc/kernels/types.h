@@ -37,6 +37,9 @@ typedef bd_nonzero_ext bd_nonzero;
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+/* Keeps the compiler from working out how this variable came about. */
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 /* Full unrolling, for the small loops over a tile's registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")

@@ -8,14 +8,20 @@ static void REAL(run_winograd)(real *out, uint64_t *state)
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
     const bd_window s = {
         .c = C, .h = H, .w = W, .fh = 3, .fw = 3, .stride = 1, .dilation = 1, .oh = H - 2, .ow = W - 2};
-    real x[H * W * C], w[9 * C * F], u[16 * C * F];
+    real x[H * W * C], w[9 * C * F], first[9 * C * F], u[16 * BD_WINOGRAD_PLANE(C * F)];
     real *work = malloc(16 * BD_WINOGRAD_SQUARES * (C + F) * sizeof *work);
 
     for (int i = 0; i < H * W * C; i++)
         x[i] = (real)random_between(state, -1, 1);
     for (int i = 0; i < 9 * C * F; i++)
         w[i] = (real)random_between(state, -1, 1);
-    k->winograd_filters(u, w, C * F);
+    k->transpose(first, 9 * C, w, F, 9 * C, F); /* (f, 9, c) */
+    for (int i = 0; i < F; i++) {
+        real filter[9 * C];
+        k->transpose(filter, 9, first + i * 9 * C, C, 9, C);
+        memcpy(first + i * 9 * C, filter, sizeof filter);
+    }
+    k->winograd_filters(u, first, C, F, 9, 9 * C, false);
     k->convolve_winograd(out, x, u, &s, F, w, true, NULL, work);
     memset(u, 0, sizeof u);
     k->winograd_products(u, x, out, &s, F, work);

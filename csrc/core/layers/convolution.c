@@ -96,11 +96,13 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
         return;
 
     REAL(pieces_of)(piece, io->work, &s, f);
-    REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
     const bool winograd =
         sizeof(real) == sizeof(float) && winograd_possible(&s, f) && k->all_below(io->param[W], 9 * s.c * f, TAME);
     if (winograd)
-        k->winograd_filters(piece[SQUARES], piece[WEIGHTS], s.c * f);
+        k->winograd_filters(piece[SQUARES], io->param[W], s.c, f, 9, 9 * s.c, false);
+    else
+        REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+    bool turned = !winograd;
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
@@ -112,10 +114,14 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
             REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
             x = piece[FRAME];
         }
-        if (winograd && k->all_below(x, framed.h * framed.w * s.c, TAME))
+        if (winograd && k->all_below(x, framed.h * framed.w * s.c, TAME)) {
             k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
-        else
+        } else {
+            if (!turned)
+                REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
+            turned = true;
             k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], relu, NULL);
+        }
         if (io->winner && io->training)
             k->pool_winners(last, winner, to, &squares, io->relu_out);
         else if (io->winner)
@@ -232,7 +238,7 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
             .filter_count = (int32_t *)piece[FILTER_COUNTS]};
 
     if (winograd)
-        memset(piece[PRODUCTS], 0, (size_t)(16 * s->c * f) * sizeof(real));
+        memset(piece[PRODUCTS], 0, (size_t)(16 * BD_WINOGRAD_PLANE(s->c * f)) * sizeof(real));
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image, *dout = (const real *)io->dout + i * given * f;
         const real *winner = io->winner ? (const real *)io->winner + i * given * f : NULL;
@@ -308,7 +314,7 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
     const bool winograd = sizeof(real) == sizeof(float) && io->dx[0] && !sparse && winograd_possible(&back, s.c) &&
                           k->all_below(io->param[W], size, TAME);
     if (winograd && mine.count)
-        k->winograd_filters(piece[SQUARES], piece[WEIGHTS], s.c * f);
+        k->winograd_filters(piece[SQUARES], io->param[W], f, s.c, 9 * s.c, 9, true);
     memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
     memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
     for (bd_size i = mine.from; i < mine.from + mine.count; i++) {
@@ -526,7 +532,7 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
     const bool lists = list_possible(s, f), winograd = winograd_possible(s, f) || winograd_possible(&back, s->c);
     const bd_shape weights = {4, {f, s->fh, s->fw, s->c}}, image = {3, {s->h, s->w, s->c}}, sums = {1, {f}},
                    framed = {3, {frame.h, frame.w, s->c}}, backward = {3, {back.h, back.w, back.c}},
-                   squares = {3, {16, s->c, f}}, square_work = {3, {16, BD_WINOGRAD_SQUARES, s->c + f}},
+                   squares = {3, {16, s->c + 1, f}}, square_work = {3, {16, BD_WINOGRAD_SQUARES, s->c + f}},
                    out = {3, {s->oh, s->ow, f}}, of_out = {2, {s->oh, s->ow}}, none = {1, {0}},
                    pooled = {3, {s->oh / 2, s->ow / 2, f}}, thin = {5, {thin_rows(s), s->ow, s->c, s->fh, s->fw}};
     const bd_shape piece[PIECES] = {[WEIGHTS] = weights,

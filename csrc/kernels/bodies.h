@@ -7,11 +7,11 @@
 
 #include "elementwise.inc"
 
+#include "nonzero.inc"
+
 #include "convolution.inc"
 
 #include "winograd.inc"
-
-#include "nonzero.inc"
 
 #include "listed.inc"
 

@@ -76,6 +76,17 @@ static inline vec v_fma(vec a, vec b, vec c)
 #endif
 }
 
+#define V_ALL
+
+static inline bool v_all(ivec mask)
+{
+#ifdef BD_SINGLE
+    return _mm256_movemask_ps((__m256)mask) == 0xff;
+#else
+    return _mm256_movemask_pd((__m256d)mask) == 0xf;
+#endif
+}
+
 static inline vec v_sqrt(vec a)
 {
 #ifdef BD_SINGLE

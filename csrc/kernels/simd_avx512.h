@@ -62,6 +62,17 @@ static inline vec v_fma(vec a, vec b, vec c)
 #endif
 }
 
+#define V_ALL
+
+static inline bool v_all(ivec mask)
+{
+#ifdef BD_SINGLE
+    return _mm512_movepi32_mask((__m512i)mask) == 0xffff;
+#else
+    return _mm512_movepi64_mask((__m512i)mask) == 0xff;
+#endif
+}
+
 static inline vec v_sqrt(vec a)
 {
 #ifdef BD_SINGLE

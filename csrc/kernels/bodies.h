@@ -55,6 +55,7 @@ const bd_kernels_real TABLE = {
     .tanh_backward = KERNEL(tanh_backward),
     .softmax_rows = KERNEL(softmax_rows),
     .all_below = KERNEL(all_below),
+    .copy_below = KERNEL(copy_below),
     .sgd = KERNEL(sgd),
     .momentum = KERNEL(momentum),
     .nesterov = KERNEL(nesterov),

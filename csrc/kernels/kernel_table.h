@@ -87,6 +87,7 @@ typedef struct {
     void (*softmax_rows)(real *y, const real *x, bd_size n, bd_size c);
     /* Is every |x| < limit? A NaN is not. With an infinite limit: does x hold neither NaN nor infinity? */
     bool (*all_below)(const real *x, bd_size n, real limit);
+    bool (*copy_below)(real *out, const real *x, bd_size n, real limit); /* the same, while x is copied to out */
 
     /* p -= lr g */
     void (*sgd)(real *p, const real *g, bd_size n, real lr);

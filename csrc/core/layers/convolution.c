@@ -47,16 +47,20 @@ static void REAL(turn_back)(real *out, const real *last, const bd_window *s, bd_
         k->transpose(out + (s->stride == 1 ? area - 1 - i : i) * size, s->c, last + i * size, f, s->c, f);
 }
 
-/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside. */
-static void REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real *image, bd_size h, bd_size w, bd_size c,
-                      bd_size top, bd_size left)
+/* Copies image (h, w, c) to the place (top, left) of frame (frame_h, frame_w, c), as far as it lies inside. Is what was
+ * copied tame? */
+static bool REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real *image, bd_size h, bd_size w, bd_size c,
+                      bd_size top, bd_size left, const REAL(bd_kernels) * k)
 {
     const bd_size y0 = top < 0 ? -top : 0, y1 = top + h > frame_h ? frame_h - top : h;
     const bd_size x0 = left < 0 ? -left : 0, x1 = left + w > frame_w ? frame_w - left : w;
 
+    bool tame = true;
+
     for (bd_size y = y0; y < y1 && x0 < x1; y++)
-        memcpy(frame + ((top + y) * frame_w + left + x0) * c, image + (y * w + x0) * c,
-               (size_t)((x1 - x0) * c) * sizeof *frame);
+        tame &=
+            k->copy_below(frame + ((top + y) * frame_w + left + x0) * c, image + (y * w + x0) * c, (x1 - x0) * c, TAME);
+    return tame;
 }
 
 /* Copies what lies inside the padding of frame to dx, 0 where mask is given and not above 0. */
@@ -110,11 +114,11 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
         real *last = io->out_last || f == 1 ? out : io->winner ? piece[POOLED] : piece[OUT];
         real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
-        if (s.pad) {
-            REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad);
+        const bool tame = s.pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad, k)
+                                : winograd && k->all_below(x, image, TAME);
+        if (s.pad)
             x = piece[FRAME];
-        }
-        if (winograd && k->all_below(x, framed.h * framed.w * s.c, TAME)) {
+        if (winograd && tame) {
             k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
         } else {
             if (!turned)
@@ -161,7 +165,7 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     real *frame = piece[BACK_FRAME]; /* at first 0 */
 
     if (s->stride == 1 && !list && !is_thin(s)) { /* what windows over dout give, because every pixel of x has one */
-        REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s));
+        (void)REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s), k);
         if (winograd)
             k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, piece[SQUARE_WORK]);
         else
@@ -245,11 +249,9 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         x = REAL(channels_last)(piece[IMAGE], x, s->c, s->h * s->w, io->x_last, k);
         if (!io->winner || !sparse)
             dout = REAL(channels_last)(piece[io->winner ? POOLED : OUT], dout, f, given, io->out_last, k);
-        const real *padded = x;
-        if (s->pad) {
-            REAL(put)(piece[FRAME], framed.h, framed.w, x, s->h, s->w, s->c, s->pad, s->pad);
-            padded = piece[FRAME];
-        }
+        const bool tame_x = s->pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s->h, s->w, s->c, s->pad, s->pad, k)
+                                   : winograd && k->all_below(x, image, TAME);
+        const real *padded = s->pad ? piece[FRAME] : x;
 
         /* out = windows of x times W, + b */
         if (sparse && io->winner) {
@@ -266,7 +268,7 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         const bool tame = (winograd || back) && k->all_below(dout, area * f, TAME);
         if (sparse)
             k->convolve_filter_sparse(dw, padded, &list, &framed, f);
-        else if (winograd && tame && k->all_below(x, image, TAME))
+        else if (winograd && tame && tame_x)
             k->winograd_products(piece[PRODUCTS], padded, dout, &framed, f, piece[SQUARE_WORK]);
         else
             k->convolve_filter(dw, padded, dout, &framed, f);

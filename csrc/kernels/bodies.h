@@ -3,9 +3,9 @@
 
 #include "transpose.inc"
 
-#include "gemm.inc"
-
 #include "elementwise.inc"
+
+#include "gemm.inc"
 
 #include "nonzero.inc"
 

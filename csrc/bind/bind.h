@@ -36,6 +36,10 @@ PyObject *raise_status(bd_status status, const bd_detail *detail, const char *wh
 /* An array of real numbers as a C-contiguous, aligned, native one of `type_num`: a new reference, to the argument
  * itself where it is that already. Masked values, complex numbers, objects and text are a TypeError. */
 PyArrayObject *intake(PyObject *object, const char *name, int type_num);
+/* The same, but an image (n, c, h, w) whose channels are last in memory stays as it is: `last` says so. */
+PyArrayObject *intake_image(PyObject *object, const char *name, int type_num, bool *last);
+/* Does an array of four dimensions lie so? One that is C-contiguous as well does not count. */
+bool has_channels_last(PyArrayObject *array);
 /* The shape of an array; ValueError beyond `BD_MAX_DIM` dimensions or below `min_ndim`. */
 int shape_of(PyArrayObject *array, const char *name, int min_ndim, bd_shape *shape);
 /* A parameter: an array that is used where it lies. TypeError or ValueError if it cannot be. */
@@ -54,6 +58,10 @@ int parse_real(PyObject *object, const char *name, double *value);
 int parse_hyper(PyObject *tuple, const bd_hyper_spec *spec, bd_value *value, const char *owner);
 PyObject *hyper_value(const bd_hyper_spec *spec, bd_value value);
 PyArrayObject *new_array(const bd_shape *shape, bd_dtype dtype);
+/* Of shape (n, c, h, w); in memory n, h, w, c. */
+PyArrayObject *new_channels_last(const bd_shape *shape, bd_dtype dtype);
+/* A copy of an image, C-contiguous in memory or with its channels last, that lies the other way round. */
+PyArrayObject *turned_image(PyArrayObject *image);
 /* The sizes from dimension `from` on, as Python's shape. */
 PyObject *shape_tuple(const bd_shape *shape, int from);
 
@@ -66,6 +74,12 @@ typedef struct {
 /* Labels or rows for scores (n, c): where the loss has classes, integers (n,) or (n, 1), or one-hot or soft rows; else
  * rows of the shape of the scores. What the loss cannot use is an error. */
 int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const bd_shape *scores, bd_dtype dtype);
+
+/* ---------------------------------------------------------------- array_memory.c */
+
+/* An array of floats or doubles, not initialised; `stride` in bytes, or NULL for C-contiguous. A large one gets memory
+ * that an earlier one has left, if there is some. */
+PyArrayObject *fresh_array(int ndim, npy_intp *dim, int type_num, npy_intp *stride);
 
 /* ---------------------------------------------------------------- the rest */
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../kernels/kernels.h"
 #include "bind.h"
 
 /* ---------------------------------------------------------------- float types */
@@ -119,6 +120,73 @@ static PyArrayObject *narrowed(PyArrayObject *array)
     return result;
 }
 
+/* ---------------------------------------------------------------- images with their channels last */
+
+/* Between one item and the next, in bytes, of an image that lies n h w c. */
+static void strides_of_channels_last(npy_intp stride[4], const npy_intp dim[4], npy_intp item)
+{
+    stride[1] = item;
+    stride[3] = dim[1] * stride[1];
+    stride[2] = dim[3] * stride[3];
+    stride[0] = dim[2] * stride[2];
+}
+
+bool has_channels_last(PyArrayObject *array)
+{
+    if (PyArray_NDIM(array) != 4 || PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISALIGNED(array) ||
+        !PyArray_ISNOTSWAPPED(array))
+        return false;
+    npy_intp stride[4];
+    strides_of_channels_last(stride, PyArray_DIMS(array), PyArray_ITEMSIZE(array));
+    return !memcmp(stride, PyArray_STRIDES(array), sizeof stride);
+}
+
+PyArrayObject *new_channels_last(const bd_shape *shape, bd_dtype dtype)
+{
+    npy_intp dim[4], stride[4];
+
+    for (int i = 0; i < 4; i++)
+        dim[i] = (npy_intp)shape->dim[i];
+    strides_of_channels_last(stride, dim, (npy_intp)bd_dtype_size(dtype));
+    return fresh_array(4, dim, type_num_of(dtype), stride);
+}
+
+PyArrayObject *turned_image(PyArrayObject *image)
+{
+    const bd_dtype dtype = PyArray_TYPE(image) == NPY_FLOAT ? BD_F32 : BD_F64;
+    const bool last = has_channels_last(image);
+    bd_shape shape;
+
+    if (shape_of(image, "x", 4, &shape))
+        return NULL;
+    PyArrayObject *result = last ? new_array(&shape, dtype) : new_channels_last(&shape, dtype);
+    if (!result)
+        return NULL;
+    const bd_size c = shape.dim[1], area = shape.dim[2] * shape.dim[3], size = c * area;
+    const bd_size rows = last ? area : c, columns = last ? c : area;
+    const void *from = PyArray_DATA(image);
+    void *to = PyArray_DATA(result);
+    Py_BEGIN_ALLOW_THREADS for (bd_size i = 0; i < shape.dim[0]; i++)
+    {
+        if (dtype == BD_F32)
+            ((const bd_kernels_f32 *)bd_kernels(dtype))
+                ->transpose((float *)to + i * size, rows, (const float *)from + i * size, columns, rows, columns);
+        else
+            ((const bd_kernels_f64 *)bd_kernels(dtype))
+                ->transpose((double *)to + i * size, rows, (const double *)from + i * size, columns, rows, columns);
+    }
+    Py_END_ALLOW_THREADS return result;
+}
+
+PyArrayObject *intake_image(PyObject *object, const char *name, int type_num, bool *last)
+{
+    *last = PyArray_CheckExact(object) && PyArray_TYPE((PyArrayObject *)object) == type_num &&
+            has_channels_last((PyArrayObject *)object);
+    return *last ? (PyArrayObject *)Py_NewRef(object) : intake(object, name, type_num);
+}
+
+/* ---------------------------------------------------------------- the intake of arrays */
+
 PyArrayObject *intake(PyObject *object, const char *name, int type_num)
 {
     PyArrayObject *array, *result = NULL;
@@ -126,6 +194,9 @@ PyArrayObject *intake(PyObject *object, const char *name, int type_num)
     if (PyArray_CheckExact(object) && PyArray_TYPE((PyArrayObject *)object) == type_num &&
         PyArray_ISCARRAY_RO((PyArrayObject *)object))
         return (PyArrayObject *)Py_NewRef(object);
+    if (PyArray_CheckExact(object) && PyArray_TYPE((PyArrayObject *)object) == type_num &&
+        has_channels_last((PyArrayObject *)object))
+        return turned_image((PyArrayObject *)object);
 
     array = as_array(object, name);
     if (!array)
@@ -175,7 +246,7 @@ PyArrayObject *new_array(const bd_shape *shape, bd_dtype dtype)
 
     for (int i = 0; i < shape->ndim; i++)
         dim[i] = (npy_intp)shape->dim[i];
-    return (PyArrayObject *)PyArray_SimpleNew(shape->ndim, dim, type_num_of(dtype));
+    return fresh_array(shape->ndim, dim, type_num_of(dtype), NULL);
 }
 
 PyObject *shape_tuple(const bd_shape *shape, int from)

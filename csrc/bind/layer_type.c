@@ -18,6 +18,7 @@ typedef struct {
     PyArrayObject *out, *keep, *keep_index; /* NULL where the kind keeps none */
     target_in target;
     bool training;
+    bool x_last; /* input[0] has its channels last in memory */
 } SavedObject;
 
 /* Below this many multiply-adds a call is shorter than handing over the GIL is worth (about 10 us). */
@@ -265,6 +266,24 @@ static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *laye
     }
 }
 
+/* ---------------------------------------------------------------- in which order images lie */
+
+/* Images have their channels last in memory between layers that can read them so: else each would turn them round. */
+static bool takes_channels_last(const bd_layer_kind *kind)
+{
+    return kind->inputs == 1 && kind->flags & (BD_IMAGES | BD_ANY_ORDER);
+}
+
+/* Is the result to lie so? Not where it makes no difference. */
+static bool makes_channels_last(const SavedObject *saved)
+{
+    const bd_shape *out = &saved->form.out;
+
+    if (saved->kind->flags & BD_ANY_ORDER)
+        return saved->x_last;
+    return saved->kind->flags & BD_IMAGES && out->ndim == 4 && out->dim[1] > 1 && out->dim[2] * out->dim[3] > 1;
+}
+
 /* ---------------------------------------------------------------- forward */
 
 static SavedObject *new_saved(PyTypeObject *layer_type)
@@ -304,7 +323,9 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     if (dtype_for(kind, inputs, params, &saved->dtype))
         goto done;
     for (int i = 0; i < kind->inputs; i++) {
-        saved->input[i] = intake(PyTuple_GET_ITEM(inputs, i), "x", type_num_of(saved->dtype));
+        PyObject *x = PyTuple_GET_ITEM(inputs, i);
+        saved->input[i] = takes_channels_last(kind) ? intake_image(x, "x", type_num_of(saved->dtype), &saved->x_last)
+                                                    : intake(x, "x", type_num_of(saved->dtype));
         if (!saved->input[i] || shape_of(saved->input[i], "x", kind->param[0].name ? 2 : 1, &saved->shape[i]))
             goto done;
         io.x[i] = PyArray_DATA(saved->input[i]);
@@ -328,7 +349,9 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     if (kind->flags & BD_IS_LOSS && intake_target(&saved->target, args[2], layer, saved->shape, saved->dtype))
         goto done;
 
-    out = new_array(&saved->form.out, saved->dtype);
+    io.x_last = saved->x_last;
+    io.out_last = makes_channels_last(saved);
+    out = io.out_last ? new_channels_last(&saved->form.out, saved->dtype) : new_array(&saved->form.out, saved->dtype);
     saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
     saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
     if (!out || (saved->form.keep && !saved->keep) || (saved->form.keep_index && !saved->keep_index) ||
@@ -350,8 +373,12 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     run(kind->forward[saved->dtype], layer, &io, &saved->form, &room);
 
     /* the caller owns `out` and may change it: what backward reads is a copy */
-    if (kind->flags & BD_KEEP_OUTPUT && !(saved->out = (PyArrayObject *)PyArray_NewCopy(out, NPY_CORDER)))
-        goto done;
+    if (kind->flags & BD_KEEP_OUTPUT) {
+        saved->out = fresh_array(PyArray_NDIM(out), PyArray_DIMS(out), PyArray_TYPE(out), PyArray_STRIDES(out));
+        if (!saved->out)
+            goto done;
+        memcpy(PyArray_DATA(saved->out), PyArray_DATA(out), (size_t)PyArray_NBYTES(out));
+    }
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
         result = Py_BuildValue("NO", given, saved);
@@ -372,7 +399,7 @@ static int check_unchanged(const SavedObject *saved)
     for (int i = 0; i < saved->kind->inputs; i++) {
         PyArrayObject *x = saved->input[i];
         bool same = PyArray_NDIM(x) == saved->shape[i].ndim && PyArray_TYPE(x) == type_num_of(saved->dtype) &&
-                    PyArray_ISCARRAY_RO(x);
+                    (saved->x_last ? has_channels_last(x) : PyArray_ISCARRAY_RO(x));
         for (int j = 0; same && j < saved->shape[i].ndim; j++)
             same = PyArray_DIM(x, j) == saved->shape[i].dim[j];
         if (!same) {
@@ -383,17 +410,24 @@ static int check_unchanged(const SavedObject *saved)
     return 0;
 }
 
-static PyArrayObject *intake_dout(const SavedObject *saved, PyObject *object)
+static PyArrayObject *intake_dout(const SavedObject *saved, PyObject *object, bool *last)
 {
     bd_shape shape;
-    PyArrayObject *dout = intake(object, "dout", type_num_of(saved->dtype));
+    PyArrayObject *dout = takes_channels_last(saved->kind)
+                            ? intake_image(object, "dout", type_num_of(saved->dtype), last)
+                            : intake(object, "dout", type_num_of(saved->dtype));
 
     if (!dout)
         return NULL;
     const bool number = saved->kind->flags & BD_IS_LOSS;
     if (number ? PyArray_SIZE(dout) == 1
-               : !shape_of(dout, "dout", 0, &shape) && bd_same_shape(&shape, &saved->form.out))
-        return dout;
+               : !shape_of(dout, "dout", 0, &shape) && bd_same_shape(&shape, &saved->form.out)) {
+        if (!(saved->kind->flags & BD_ANY_ORDER) || *last == saved->x_last)
+            return dout;
+        PyArrayObject *like_x = turned_image(dout);
+        Py_DECREF(dout);
+        return like_x;
+    }
     if (!PyErr_Occurred()) {
         PyObject *got = PyObject_GetAttrString((PyObject *)dout, "shape");
         PyObject *expected = shape_tuple(&saved->form.out, 0);
@@ -440,10 +474,13 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     if (kind->param[0].name && (check_parameter(PyTuple_GET_ITEM(params, 0), kind->param[0].name) ||
                                 check_fit(layer, &saved->form, params, saved->input[0])))
         goto done;
-    if (take_params(kind, &saved->form, params, saved->dtype, param) || !(dout = intake_dout(saved, args[1])))
+    if (take_params(kind, &saved->form, params, saved->dtype, param) ||
+        !(dout = intake_dout(saved, args[1], &io.out_last)))
         goto done;
     for (int i = 0; i < kind->inputs; i++) {
-        if (!(dx[i] = new_array(&saved->shape[i], saved->dtype)))
+        dx[i] = saved->x_last ? new_channels_last(&saved->shape[i], saved->dtype)
+                              : new_array(&saved->shape[i], saved->dtype);
+        if (!dx[i])
             goto done;
         io.x[i] = PyArray_DATA(saved->input[i]);
         io.dx[i] = PyArray_DATA(dx[i]);
@@ -467,6 +504,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.dout = PyArray_DATA(dout);
     io.kernels = bd_kernels(saved->dtype);
     io.training = saved->training;
+    io.x_last = saved->x_last;
     run(kind->backward[saved->dtype], layer, &io, &saved->form, &room);
 
     PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);

@@ -3,12 +3,8 @@
  * about its size. (NumPy: NEP 49, a handler of its own for each array.)
  */
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-
-#ifdef __linux__
 #include <sys/mman.h>
-#endif
 
 #include "bind.h"
 
@@ -24,6 +20,27 @@ typedef union {
     size_t bytes; /* that the array may use */
     char line[64];
 } block;
+
+/* From the system and back to it: the allocator would keep what is freed between other things. */
+static block *new_block(size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX - sizeof(block))
+        return NULL;
+    block *made = mmap(NULL, sizeof(block) + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= HUGE_PAGES)
+        madvise(made, sizeof(block) + bytes, MADV_HUGEPAGE); /* may fail: no matter */
+#endif
+    made->bytes = bytes;
+    return made;
+}
+
+static void free_block(block *old)
+{
+    munmap(old, sizeof(block) + old->bytes);
+}
 
 static struct {
     pthread_mutex_t lock;
@@ -60,21 +77,9 @@ static void *large_malloc(void *context, size_t bytes)
     block *found = bytes >= LARGE ? waiting_block(bytes) : NULL;
 
     (void)context;
-    if (!found) {
-        if (bytes > PTRDIFF_MAX - 2 * sizeof *found)
-            return NULL;
-        found = aligned_alloc(sizeof *found, (bytes + 2 * sizeof *found - 1) / sizeof *found * sizeof *found);
-        if (!found)
-            return NULL;
-        found->bytes = bytes;
-#if defined __linux__ && defined MADV_HUGEPAGE
-        if (bytes >= HUGE_PAGES) {
-            const size_t page = 4096, before = (page - (size_t)found % page) % page;
-            madvise((char *)found + before, (bytes - before) / page * page, MADV_HUGEPAGE); /* may fail: no matter */
-        }
-#endif
-    }
-    return found + 1;
+    if (!found)
+        found = new_block(bytes);
+    return found ? found + 1 : NULL;
 }
 
 static void *large_calloc(void *context, size_t count, size_t size)
@@ -103,7 +108,7 @@ static void large_free(void *context, void *memory, size_t size)
         old[count++] = given;
     }
     while (count)
-        free(old[--count]);
+        free_block(old[--count]);
 }
 
 static void *large_realloc(void *context, void *memory, size_t bytes)

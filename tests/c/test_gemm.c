@@ -188,6 +188,8 @@ static void REAL(check_large_depths)(void)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (size_t j = 0; j < sizeof columns / sizeof *columns; j++)
                 REAL(check_case)(rows[i], columns[j], depth[k], k % 2, (int)k % 4);
+    REAL(check_case)(30, 16, 2100, 0, 1); /* more than a panel of any instruction set is deep */
+    REAL(check_case)(70, 130, 300, 1, 2); /* several panels side by side, of lists too */
 }
 
 /* The first rows of a product, and rows from its middle, are the product of those rows. */

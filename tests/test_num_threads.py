@@ -93,7 +93,8 @@ def test_an_epoch_gives_the_same_bits_with_any_number_of_threads(name, dtype, di
             x, t, epochs=1, batch_size=50, optimizer=bd.Adam(), validation=(x_test, t_test), progress=False
         )
         net.train_step(x[:33], t[:33])
-        arrays = [*net.params.values(), *net.buffers.values(), net.predict(x_test), net.predict(x_test[:1])]
+        arrays = [*net.params.values(), *net.buffers.values(), net.predict(x_test)]
+        arrays += [net.predict(x_test[:few]) for few in (1, 2)]
         return gradient, history.step_loss, history.val_loss, net.loss(x_test, t_test), bits(arrays)
 
     alone = train(1)
@@ -130,6 +131,37 @@ def test_layers_give_the_same_bits_with_any_number_of_threads():
     alone = results(1)
     assert results(2) == alone
     assert results(3) == alone
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_threads_that_share_the_rows_of_few_images_change_no_bit(n, dtype):
+    """Of odd and of even numbers; by Winograd's method, and where a number too large forbids it."""
+    found = [
+        ({"c": 16, "filters": 16, "size": 3, "side": 62}, {"pad": 1}),
+        ({"c": 17, "filters": 20, "size": 3, "side": 47}, {}),
+        ({"c": 24, "filters": 30, "size": 3, "side": 45}, {"stride": 2, "pad": 3}),
+        ({"c": 20, "filters": 25, "size": 3, "side": 41}, {"dilation": 2, "pad": 1}),
+        ({"c": 1, "filters": 40, "size": 7, "side": 90}, {}),
+        ({"c": 64, "filters": 300, "size": 5, "side": 5}, {"pad": 1}),
+    ]
+
+    def results(threads):
+        bd.set_num_threads(threads)
+        rng = np.random.default_rng(1)
+        outs = []
+        for sizes, options in found:
+            W = rng.standard_normal((sizes["filters"], sizes["c"], sizes["size"], sizes["size"])).astype(dtype)
+            x = rng.standard_normal((n, sizes["c"], sizes["side"], sizes["side"])).astype(dtype)
+            layer = bd.Convolution(W, np.ones(len(W), dtype), **options)
+            outs.append(layer.forward(x))
+            x[-1, 0, 3, 3] = 1e30
+            outs.append(layer.forward(x))
+        return bits(outs)
+
+    alone = results(1)
+    for threads in (2, 3, 5):
+        assert results(threads) == alone
 
 
 def test_nets_in_two_python_threads_are_those_alone(digits):

@@ -86,22 +86,30 @@ static void REAL(pieces_of)(real *piece[PIECES], real *work, const bd_window *s,
         piece[i] = work;
 }
 
+/* The parts share the images; or, if there are too few, the rows of each: two by two, as a pool or Winograd's method
+ * takes them. */
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
 {
-    const bd_size f = layer->hyper[FILTERS].i;
-    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s), squares = squares_of(&s, f);
-    const bd_size area = io->winner ? squares.oh * squares.ow : s.oh * s.ow, image = s.h * s.w * s.c;
-    const bd_range images = bd_share(io, io->shape->dim[0], 1);
+    const bd_size f = layer->hyper[FILTERS].i, n = io->shape->dim[0];
+    const bd_window s = window_of(layer, io->shape), framed = frame_of(&s);
+    const bd_size area = io->winner ? s.oh / 2 * (s.ow / 2) : s.oh * s.ow, image = s.h * s.w * s.c;
+    const bool by_rows = n < io->parts;
+    const bd_range images = by_rows ? (bd_range){0, n} : bd_share(io, n, 1);
+    const bd_range rows = by_rows ? bd_share(io, s.oh, 2) : (bd_range){0, s.oh};
+    const bd_size first = (io->winner ? rows.from / 2 * (s.ow / 2) : rows.from * s.ow) * f; /* of the results */
     const REAL(bd_kernels) *k = io->kernels;
     const bool relu = io->relu_out && !io->winner; /* what is pooled meets its ReLU there */
-    real *piece[PIECES];
-
-    if (!images.count)
-        return;
-
-    REAL(pieces_of)(piece, io->work, &s, f);
     const bool winograd =
         sizeof(real) == sizeof(float) && winograd_possible(&s, f) && k->all_below(io->param[W], 9 * s.c * f, TAME);
+    real *piece[PIECES];
+    bd_window mine = framed;
+
+    if (!images.count || !rows.count)
+        return;
+    mine.oh = rows.count;
+    mine.h = (rows.count - 1) * s.stride + s.dilation * (s.fh - 1) + 1;
+    const bd_window squares = squares_of(&mine, f);
+    REAL(pieces_of)(piece, io->work, &s, f);
     if (winograd)
         k->winograd_filters(piece[SQUARES], io->param[W], s.c, f, 9, 9 * s.c, false);
     else
@@ -111,27 +119,27 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
         real *out = (real *)io->out + i * area * f, *winner = io->winner ? (real *)io->winner + i * area * f : NULL;
-        real *last = io->out_last || f == 1 ? out : io->winner ? piece[POOLED] : piece[OUT];
+        const bool in_place = io->out_last || f == 1;
+        real *last = in_place ? out + first : io->winner ? piece[POOLED] : piece[OUT];
         real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         const bool tame = s.pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad, k)
                                 : winograd && k->all_below(x, image, TAME);
-        if (s.pad)
-            x = piece[FRAME];
+        x = (s.pad ? piece[FRAME] : x) + rows.from * s.stride * framed.w * s.c;
         if (winograd && tame) {
-            k->convolve_winograd(to, x, piece[SQUARES], &framed, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
+            k->convolve_winograd(to, x, piece[SQUARES], &mine, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
         } else {
             if (!turned)
                 REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
             turned = true;
-            k->convolve(to, x, piece[WEIGHTS], &framed, f, io->param[B], relu, NULL);
+            k->convolve(to, x, piece[WEIGHTS], &mine, f, io->param[B], relu, NULL);
         }
         if (io->winner && io->training)
-            k->pool_winners(last, winner, to, &squares, io->relu_out);
+            k->pool_winners(last, winner + first, to, &squares, io->relu_out);
         else if (io->winner)
             k->pool(last, to, &squares, false, io->relu_out);
-        if (last != out)
-            k->transpose(out, area, last, f, area, f);
+        if (!in_place)
+            k->transpose(out + first / f, area, last, f, io->winner ? squares.oh * squares.ow : rows.count * s.ow, f);
     }
 }
 

@@ -164,6 +164,27 @@ def test_threads_that_share_the_rows_of_few_images_change_no_bit(n, dtype):
         assert results(threads) == alone
 
 
+@pytest.mark.parametrize("name", ["SGD", "Momentum", "Nesterov", "AdaGrad", "RMSprop", "Adam"])
+@pytest.mark.parametrize("overlap", [False, True], ids=["apart", "in the same memory"])
+def test_an_optimiser_gives_the_same_bits_with_any_number_of_threads(name, overlap):
+    """Also where one parameter is a part of another, so that the order of their updates counts."""
+    start, slopes = np.random.default_rng(3).standard_normal((2, 800_000)).astype(np.float32)
+
+    def results(threads):
+        bd.set_num_threads(threads)
+        memory, slope = start.copy(), slopes.copy()
+        params = {"a": memory[:400_000].reshape(800, 500), "b": memory[399_984 if overlap else 400_000 :]}
+        grads = {"a": slope[:400_000].reshape(800, 500), "b": slope[: params["b"].size]}
+        optimizer = getattr(bd, name)()
+        for _ in range(3):
+            optimizer.update(params, grads)
+        return bits([memory, slope])
+
+    alone = results(1)
+    for threads in (2, 3, 5):
+        assert results(threads) == alone
+
+
 def test_nets_in_two_python_threads_are_those_alone(digits):
     (x, t), _ = digits
     x, t = x[:500], t[:500]

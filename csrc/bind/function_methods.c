@@ -1,6 +1,7 @@
 /* The functions of badak._core: the book's functions, optimiser updates, and facts. */
 #include <math.h>
 
+#include "../core/share.h"
 #include "../kernels/kernels.h"
 #include "bind.h"
 
@@ -332,6 +333,71 @@ static int prepare_item(update_item *item, const bd_optimizer_kind *kind, PyObje
     return 0;
 }
 
+typedef struct {
+    const bd_optimizer *optimizer;
+    const update_item *item;
+    Py_ssize_t count;
+    int64_t t;
+} update_job;
+
+/* A share of every parameter: much the same share as of its gradient, which is near where a layer's part computed it.
+ */
+static void update_part(void *context, int part, int parts)
+{
+    const update_job *job = context;
+
+    for (Py_ssize_t i = 0; i < job->count; i++) {
+        const update_item *item = &job->item[i];
+        const bd_dtype dtype = PyArray_TYPE(item->p) == NPY_FLOAT ? BD_F32 : BD_F64;
+        const bd_range range = bd_share_of(PyArray_SIZE(item->p), BD_LINE, part, parts);
+        const size_t at = (size_t)range.from * bd_dtype_size(dtype);
+        void *state[BD_MAX_STATE] = {0};
+        for (int j = 0; j < BD_MAX_STATE && item->state[j]; j++)
+            state[j] = (char *)item->state_data[j] + at;
+        job->optimizer->kind->update[dtype]((char *)PyArray_DATA(item->p) + at,
+                                            (const char *)PyArray_DATA(item->g) + at, state, range.count,
+                                            job->optimizer->hyper, job->t, bd_kernels(dtype));
+    }
+}
+
+/* Does any array that is written share memory with another? Then their order counts. */
+static bool share_memory(const update_item *item, Py_ssize_t count)
+{
+    enum { MEMBERS = 2 + BD_MAX_STATE };
+
+    for (Py_ssize_t i = 0; i < count * MEMBERS; i++)
+        for (Py_ssize_t j = 0; j < count * MEMBERS; j++) {
+            const update_item *of_a = &item[i / MEMBERS], *of_b = &item[j / MEMBERS];
+            PyArrayObject *a[MEMBERS] = {of_a->g, of_a->p}, *b[MEMBERS] = {of_b->g, of_b->p};
+            memcpy(a + 2, of_a->state, sizeof of_a->state);
+            memcpy(b + 2, of_b->state, sizeof of_b->state);
+            PyArrayObject *written = a[i % MEMBERS], *other = b[j % MEMBERS];
+            if (i % MEMBERS == 0 || i == j || !written || !other)
+                continue;
+            const char *w = PyArray_DATA(written), *o = PyArray_DATA(other);
+            if (w < o + PyArray_NBYTES(other) && o < w + PyArray_NBYTES(written))
+                return true;
+        }
+    return false;
+}
+
+/* In threads where that is worth it. */
+static void update_all(const bd_optimizer *optimizer, const update_item *item, Py_ssize_t count, int64_t t)
+{
+    enum { OPERATIONS = 40 }; /* of one number, by the time it takes */
+    update_job job = {optimizer, item, count, t};
+    bd_size size = 0;
+
+    for (Py_ssize_t i = 0; i < count; i++)
+        size += PyArray_SIZE(item[i].p);
+    int parts = bd_parts_for(OPERATIONS * (double)size, BD_TO_WAKE);
+    if (parts > 1 && share_memory(item, count))
+        parts = 1;
+    const bd_team team = bd_team_begin(parts);
+    bd_team_run(team, parts, update_part, &job);
+    bd_team_end(team);
+}
+
 /* All parameters are checked before the first is changed. */
 static PyObject *update(PyObject *module, PyObject *args)
 {
@@ -361,11 +427,8 @@ static PyObject *update(PyObject *module, PyObject *args)
     for (Py_ssize_t i = 0; i < count && ready; i++)
         ready = !prepare_item(&item[i], optimizer.kind, PyList_GET_ITEM(params, i), PyList_GET_ITEM(grads, i),
                               PyList_GET_ITEM(states, i));
-    for (Py_ssize_t i = 0; i < count && ready; i++) {
-        const bd_dtype dtype = PyArray_TYPE(item[i].p) == NPY_FLOAT ? BD_F32 : BD_F64;
-        optimizer.kind->update[dtype](PyArray_DATA(item[i].p), PyArray_DATA(item[i].g), item[i].state_data,
-                                      PyArray_SIZE(item[i].p), optimizer.hyper, t, bd_kernels(dtype));
-    }
+    if (ready)
+        update_all(&optimizer, item, count, t);
     for (Py_ssize_t i = 0; i < count; i++) {
         failed |= finish_in_place(item[i].p, ready);
         for (int j = 0; j < BD_MAX_STATE; j++)

@@ -7,6 +7,7 @@
  *
  * A Layer holds no array, so it can serve any number of calls and threads at once.
  */
+#include "../core/share.h"
 #include "bind.h"
 
 typedef struct {
@@ -251,18 +252,40 @@ static void free_scratch(scratch *s)
     bd_free(s->common);
 }
 
+/* What of `from` lies in a part, copied by the part that wrote it: it is near. */
+typedef struct {
+    void *to;
+    const void *from;
+    bd_size count;
+    size_t size; /* of one */
+} copy_job;
+
+static void copy_part(void *context, int part, int parts)
+{
+    const copy_job *job = context;
+    const bd_range range = bd_share_of(job->count, BD_LINE, part, parts);
+    const size_t at = (size_t)range.from * job->size;
+
+    memcpy((char *)job->to + at, (const char *)job->from + at, (size_t)range.count * job->size);
+}
+
+/* Calls f, and then makes the copy, if there is one to make. */
 static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, bd_io *io, const bd_form *form,
-                const scratch *s)
+                const scratch *s, copy_job *copy)
 {
     io->work = s->work;
     io->common = s->common;
     if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
         Py_BEGIN_ALLOW_THREADS const bd_team team = bd_team_begin(s->parts);
         bd_team_run_layer(team, s->parts, f, layer, io, s->work_bytes);
+        if (copy)
+            bd_team_run(team, s->parts, copy_part, copy);
         bd_team_end(team);
         Py_END_ALLOW_THREADS
     } else {
         f(layer, io);
+        if (copy)
+            copy_part(copy, 0, 1);
     }
 }
 
@@ -304,6 +327,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     PyObject *result = NULL;
     bd_detail detail = {0};
     scratch room = {0};
+    copy_job copy;
     bd_io io = {0};
 
     if (count != 6 || (names && PyTuple_GET_SIZE(names)))
@@ -352,6 +376,13 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.x_last = saved->x_last;
     io.out_last = makes_channels_last(saved);
     out = io.out_last ? new_channels_last(&saved->form.out, saved->dtype) : new_array(&saved->form.out, saved->dtype);
+    if (out && kind->flags & BD_KEEP_OUTPUT) {
+        /* the caller owns `out` and may change it: what backward reads is a copy */
+        saved->out = fresh_array(PyArray_NDIM(out), PyArray_DIMS(out), PyArray_TYPE(out), PyArray_STRIDES(out));
+        if (!saved->out)
+            goto done;
+        copy = (copy_job){PyArray_DATA(saved->out), PyArray_DATA(out), PyArray_SIZE(out), bd_dtype_size(saved->dtype)};
+    }
     saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
     saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
     if (!out || (saved->form.keep && !saved->keep) || (saved->form.keep_index && !saved->keep_index) ||
@@ -370,15 +401,8 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.target = &saved->target.target;
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
-    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room);
+    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, saved->out ? &copy : NULL);
 
-    /* the caller owns `out` and may change it: what backward reads is a copy */
-    if (kind->flags & BD_KEEP_OUTPUT) {
-        saved->out = fresh_array(PyArray_NDIM(out), PyArray_DIMS(out), PyArray_TYPE(out), PyArray_STRIDES(out));
-        if (!saved->out)
-            goto done;
-        memcpy(PyArray_DATA(saved->out), PyArray_DATA(out), (size_t)PyArray_NBYTES(out));
-    }
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
         result = Py_BuildValue("NO", given, saved);
@@ -505,7 +529,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.kernels = bd_kernels(saved->dtype);
     io.training = saved->training;
     io.x_last = saved->x_last;
-    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room);
+    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room, NULL);
 
     PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);
     if (dxs && dparams)

@@ -439,9 +439,12 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     failed = false;
     for (bd_size i = 0; i < n && !failed;) {
         Py_BEGIN_ALLOW_THREADS bd_net_take_threads(self->net, chunk);
-        for (const double start = seconds(); i < n && !status && seconds() - start < SIGNAL_SECONDS; i += chunk)
+        const double start = chunk < n ? seconds() : 0; /* the clock takes as long as a small layer */
+        do {
             status = bd_net_forward(self->net, to + (size_t)i * row, rows_from(self, x, i),
                                     n - i < chunk ? n - i : chunk, false, true);
+            i += chunk;
+        } while (i < n && !status && seconds() - start < SIGNAL_SECONDS);
         bd_net_give_threads(self->net);
         Py_END_ALLOW_THREADS failed = status || PyErr_CheckSignals();
     }

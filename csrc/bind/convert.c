@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../core/share.h"
 #include "../kernels/kernels.h"
 #include "bind.h"
 
@@ -151,8 +152,33 @@ PyArrayObject *new_channels_last(const bd_shape *shape, bd_dtype dtype)
     return fresh_array(4, dim, type_num_of(dtype), stride);
 }
 
+typedef struct {
+    const char *from;
+    char *to;
+    bd_size images, rows, columns; /* of each */
+    bd_dtype dtype;
+} turn_job;
+
+static void turn_part(void *context, int part, int parts)
+{
+    const turn_job *job = context;
+    const bd_range mine = bd_share_of(job->images, 1, part, parts);
+    const size_t bytes = (size_t)(job->rows * job->columns) * bd_dtype_size(job->dtype);
+    const void *k = bd_kernels(job->dtype);
+
+    for (bd_size i = mine.from; i < mine.from + mine.count; i++) {
+        const void *from = job->from + (size_t)i * bytes;
+        void *to = job->to + (size_t)i * bytes;
+        if (job->dtype == BD_F32)
+            ((const bd_kernels_f32 *)k)->transpose(to, job->rows, from, job->columns, job->rows, job->columns);
+        else
+            ((const bd_kernels_f64 *)k)->transpose(to, job->rows, from, job->columns, job->rows, job->columns);
+    }
+}
+
 PyArrayObject *turned_image(PyArrayObject *image)
 {
+    enum { OPERATIONS = 20 }; /* of one number, by the time it takes */
     const bd_dtype dtype = PyArray_TYPE(image) == NPY_FLOAT ? BD_F32 : BD_F64;
     const bool last = has_channels_last(image);
     bd_shape shape;
@@ -162,19 +188,12 @@ PyArrayObject *turned_image(PyArrayObject *image)
     PyArrayObject *result = last ? new_array(&shape, dtype) : new_channels_last(&shape, dtype);
     if (!result)
         return NULL;
-    const bd_size c = shape.dim[1], area = shape.dim[2] * shape.dim[3], size = c * area;
-    const bd_size rows = last ? area : c, columns = last ? c : area;
-    const void *from = PyArray_DATA(image);
-    void *to = PyArray_DATA(result);
-    Py_BEGIN_ALLOW_THREADS for (bd_size i = 0; i < shape.dim[0]; i++)
-    {
-        if (dtype == BD_F32)
-            ((const bd_kernels_f32 *)bd_kernels(dtype))
-                ->transpose((float *)to + i * size, rows, (const float *)from + i * size, columns, rows, columns);
-        else
-            ((const bd_kernels_f64 *)bd_kernels(dtype))
-                ->transpose((double *)to + i * size, rows, (const double *)from + i * size, columns, rows, columns);
-    }
+    const bd_size c = shape.dim[1], area = shape.dim[2] * shape.dim[3];
+    turn_job job = {PyArray_DATA(image), PyArray_DATA(result), shape.dim[0], last ? area : c, last ? c : area, dtype};
+    Py_BEGIN_ALLOW_THREADS const int parts = bd_parts_for(OPERATIONS * (double)bd_count(&shape), BD_TO_WAKE);
+    const bd_team team = bd_team_begin(parts);
+    bd_team_run(team, parts, turn_part, &job);
+    bd_team_end(team);
     Py_END_ALLOW_THREADS return result;
 }
 

@@ -127,7 +127,7 @@ static PyDataMem_Handler handler = {"badak", 1, {NULL, large_malloc, large_callo
 
 PyArrayObject *fresh_array(int ndim, npy_intp *dim, int type_num, npy_intp *stride)
 {
-    size_t bytes = type_num == NPY_FLOAT ? sizeof(float) : sizeof(double);
+    size_t bytes = type_num == NPY_INT8 ? 1 : type_num == NPY_FLOAT ? sizeof(float) : sizeof(double);
 
     for (int i = 0; i < ndim; i++)
         bytes = dim[i] > 0 && bytes <= SIZE_MAX / (size_t)dim[i] ? bytes * (size_t)dim[i] : 0;

@@ -77,8 +77,8 @@ int intake_target(target_in *in, PyObject *object, const bd_layer *loss, const b
 
 /* ---------------------------------------------------------------- array_memory.c */
 
-/* An array of floats or doubles, not initialised; `stride` in bytes, or NULL for C-contiguous. A large one gets memory
- * that an earlier one has left, if there is some. */
+/* An array of floats, doubles or int8, not initialised; `stride` in bytes, or NULL for C-contiguous. A large one gets
+ * memory that an earlier one has left, if there is some. */
 PyArrayObject *fresh_array(int ndim, npy_intp *dim, int type_num, npy_intp *stride);
 
 /* ---------------------------------------------------------------- the rest */

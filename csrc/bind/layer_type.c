@@ -8,6 +8,7 @@
  * A Layer holds no array, so it can serve any number of calls and threads at once.
  */
 #include "../core/share.h"
+#include "../kernels/kernels.h"
 #include "bind.h"
 
 typedef struct {
@@ -16,7 +17,7 @@ typedef struct {
     bd_form form;
     bd_shape shape[BD_MAX_INPUT];
     PyArrayObject *input[BD_MAX_INPUT];
-    PyArrayObject *out, *keep, *keep_index; /* NULL where the kind keeps none */
+    PyArrayObject *out, *sign, *keep, *keep_index; /* NULL where the kind keeps none; of a ReLU's out only the sign */
     target_in target;
     bool training;
     bool x_last; /* input[0] has its channels last in memory */
@@ -252,40 +253,54 @@ static void free_scratch(scratch *s)
     bd_free(s->common);
 }
 
-/* What of `from` lies in a part, copied by the part that wrote it: it is near. */
+/* What backward reads of an out that the caller may change: a copy, or signs. */
 typedef struct {
     void *to;
     const void *from;
     bd_size count;
-    size_t size; /* of one */
-} copy_job;
+    bd_dtype dtype;
+} keep_job;
 
+/* By the part that wrote it: it is near. */
 static void copy_part(void *context, int part, int parts)
 {
-    const copy_job *job = context;
+    const keep_job *job = context;
     const bd_range range = bd_share_of(job->count, BD_LINE, part, parts);
-    const size_t at = (size_t)range.from * job->size;
+    const size_t size = bd_dtype_size(job->dtype), at = (size_t)range.from * size;
 
-    memcpy((char *)job->to + at, (const char *)job->from + at, (size_t)range.count * job->size);
+    memcpy((char *)job->to + at, (const char *)job->from + at, (size_t)range.count * size);
 }
 
-/* Calls f, and then makes the copy, if there is one to make. */
+static void sign_part(void *context, int part, int parts)
+{
+    const keep_job *job = context;
+    const bd_range range = bd_share_of(job->count, BD_LINE, part, parts);
+    const void *k = bd_kernels(job->dtype);
+    int8_t *sign = (int8_t *)job->to + range.from;
+
+    if (job->dtype == BD_F32)
+        ((const bd_kernels_f32 *)k)->relu_signs(sign, (const float *)job->from + range.from, range.count);
+    else
+        ((const bd_kernels_f64 *)k)->relu_signs(sign, (const double *)job->from + range.from, range.count);
+}
+
+/* Calls f, and then `keep`, if there is something to keep. */
 static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, bd_io *io, const bd_form *form,
-                const scratch *s, copy_job *copy)
+                const scratch *s, void (*keep)(void *context, int part, int parts), keep_job *job)
 {
     io->work = s->work;
     io->common = s->common;
     if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
         Py_BEGIN_ALLOW_THREADS const bd_team team = bd_team_begin(s->parts);
         bd_team_run_layer(team, s->parts, f, layer, io, s->work_bytes);
-        if (copy)
-            bd_team_run(team, s->parts, copy_part, copy);
+        if (keep)
+            bd_team_run(team, s->parts, keep, job);
         bd_team_end(team);
         Py_END_ALLOW_THREADS
     } else {
         f(layer, io);
-        if (copy)
-            copy_part(copy, 0, 1);
+        if (keep)
+            keep(job, 0, 1);
     }
 }
 
@@ -327,7 +342,8 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     PyObject *result = NULL;
     bd_detail detail = {0};
     scratch room = {0};
-    copy_job copy;
+    void (*keep)(void *context, int part, int parts) = NULL;
+    keep_job job;
     bd_io io = {0};
 
     if (count != 6 || (names && PyTuple_GET_SIZE(names)))
@@ -377,11 +393,14 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.out_last = makes_channels_last(saved);
     out = io.out_last ? new_channels_last(&saved->form.out, saved->dtype) : new_array(&saved->form.out, saved->dtype);
     if (out && kind->flags & BD_KEEP_OUTPUT) {
-        /* the caller owns `out` and may change it: what backward reads is a copy */
-        saved->out = fresh_array(PyArray_NDIM(out), PyArray_DIMS(out), PyArray_TYPE(out), PyArray_STRIDES(out));
-        if (!saved->out)
+        npy_intp *dim = PyArray_DIMS(out), *stride = PyArray_STRIDES(out), size = PyArray_SIZE(out);
+        PyArrayObject **kept = kind->flags & BD_IS_RELU ? &saved->sign : &saved->out;
+        keep = kind->flags & BD_IS_RELU ? sign_part : copy_part;
+        *kept = kind->flags & BD_IS_RELU ? fresh_array(1, &size, NPY_INT8, NULL)
+                                         : fresh_array(PyArray_NDIM(out), dim, PyArray_TYPE(out), stride);
+        if (!*kept)
             goto done;
-        copy = (copy_job){PyArray_DATA(saved->out), PyArray_DATA(out), PyArray_SIZE(out), bd_dtype_size(saved->dtype)};
+        job = (keep_job){PyArray_DATA(*kept), PyArray_DATA(out), size, saved->dtype};
     }
     saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
     saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
@@ -401,7 +420,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.target = &saved->target.target;
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
-    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, saved->out ? &copy : NULL);
+    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, keep, &job);
 
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -520,6 +539,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.shape = saved->shape;
     io.out_shape = &saved->form.out;
     io.out = saved->out ? PyArray_DATA(saved->out) : NULL;
+    io.sign = saved->sign ? PyArray_DATA(saved->sign) : NULL;
     io.param = param_data;
     io.dparam = dparam_data;
     io.keep = saved->keep ? PyArray_DATA(saved->keep) : NULL;
@@ -529,7 +549,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.kernels = bd_kernels(saved->dtype);
     io.training = saved->training;
     io.x_last = saved->x_last;
-    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room, NULL);
+    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room, NULL, NULL);
 
     PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);
     if (dxs && dparams)
@@ -617,6 +637,7 @@ static void saved_dealloc(PyObject *object)
 
     drop_arrays(self->input, BD_MAX_INPUT);
     Py_XDECREF(self->out);
+    Py_XDECREF(self->sign);
     Py_XDECREF(self->keep);
     Py_XDECREF(self->keep_index);
     Py_XDECREF(self->target.array);

@@ -197,7 +197,8 @@ typedef struct {
     const bd_shape *shape; /* of x[0], x[1] */
     const bd_shape *out_shape;
     const void *x[BD_MAX_INPUT];
-    void *out; /* written by forward, read by backward if BD_KEEP_OUTPUT */
+    void *out;          /* written by forward, read by backward if BD_KEEP_OUTPUT */
+    const int8_t *sign; /* of a ReLU, may take the place of out in backward: 0 where that is <= 0, else 1 */
     const void *const *param;
     void *const *buffer;
     void *keep;

@@ -80,6 +80,9 @@ typedef struct {
     void (*add)(real *out, const real *a, const real *b, bd_size n);
     /* dx = dout times the slope, from out = f(x). dx may be dout. */
     void (*relu_backward)(real *dx, const real *dout, const real *out, bd_size n);
+    /* What relu_backward asks of out, in a quarter of the memory or less: sign = 0 where out <= 0, else 1; and that. */
+    void (*relu_signs)(int8_t *sign, const real *out, bd_size n);
+    void (*relu_backward_signs)(real *dx, const real *dout, const int8_t *sign, bd_size n);
     void (*sigmoid_backward)(real *dx, const real *dout, const real *out, bd_size n);
     void (*tanh_backward)(real *dx, const real *dout, const real *out, bd_size n);
 

@@ -290,6 +290,12 @@ static void REAL(check_relu_slope)(void)
     k->relu_backward(dx, dout, out, 8);
     for (int i = 0; i < 8; i++)
         CHECK_SAY(same_number(dx[i], expected[i]), "element %d is %Lg", i, (long double)dx[i]);
+    int8_t sign[9] = {[8] = 7};
+    k->relu_signs(sign, out, 8);
+    CHECK_INT(sign[8], 7);
+    k->relu_backward_signs(dx, dout, sign, 8);
+    for (int i = 0; i < 8; i++)
+        CHECK_SAY(same_number(dx[i], expected[i]), "element %d by its sign is %Lg", i, (long double)dx[i]);
 }
 
 /* ---------------------------------------------------------------- softmax */

@@ -25,7 +25,9 @@ static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 
     (void)layer;
     /* out = x where x > 0, else 0: out tells the two apart as well as x */
-    if (dx)
+    if (dx && io->sign)
+        k->relu_backward_signs(dx + r.from, dout + r.from, io->sign + r.from, r.count);
+    else if (dx)
         k->relu_backward(dx + r.from, dout + r.from, out + r.from, r.count);
 }
 

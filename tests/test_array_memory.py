@@ -3,6 +3,7 @@
 import copy
 import os
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -80,7 +81,9 @@ def test_an_image_that_changed_its_type_between_the_passes_is_refused():
     x = channels_last(np.ones((2, 3, 4, 4)))
     layer = bd.LeakyRelu()
     layer.forward(x)
-    x.dtype = np.int64
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy 2.5
+        x.dtype = np.int64
     with pytest.raises(RuntimeError, match="changed its shape or dtype"):
         layer.backward(np.ones((2, 3, 4, 4)))
 

@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find csrc python -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
+SOURCES := $(shell find csrc python notebooks -name '*.md' -o -name '*.ipynb' -o -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.pyi') setup.py pyproject.toml
 
 .PHONY: demo test test-long test-fast test-c test-neon grid bench bench-quick catalogue soak sanitize fuzz exp-exhaustive
 .PHONY: notebooks browser docs lint format wheel clean

@@ -1,5 +1,6 @@
 /* The functions of badak._core: the book's functions, optimiser updates, and facts. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "../core/share.h"
 #include "../kernels/kernels.h"
@@ -360,25 +361,37 @@ static void update_part(void *context, int part, int parts)
     }
 }
 
-/* Does any array that is written share memory with another? Then their order counts. */
+typedef struct {
+    const char *from, *to;
+} span;
+
+static int by_start(const void *a, const void *b)
+{
+    const span *x = a, *y = b;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+/* Do two of the arrays share memory, so that the order of their updates may count? */
 static bool share_memory(const update_item *item, Py_ssize_t count)
 {
     enum { MEMBERS = 2 + BD_MAX_STATE };
+    span *all = PyMem_Calloc((size_t)count * MEMBERS, sizeof *all);
+    size_t found = 0;
+    bool shared = false;
 
-    for (Py_ssize_t i = 0; i < count * MEMBERS; i++)
-        for (Py_ssize_t j = 0; j < count * MEMBERS; j++) {
-            const update_item *of_a = &item[i / MEMBERS], *of_b = &item[j / MEMBERS];
-            PyArrayObject *a[MEMBERS] = {of_a->g, of_a->p}, *b[MEMBERS] = {of_b->g, of_b->p};
-            memcpy(a + 2, of_a->state, sizeof of_a->state);
-            memcpy(b + 2, of_b->state, sizeof of_b->state);
-            PyArrayObject *written = a[i % MEMBERS], *other = b[j % MEMBERS];
-            if (i % MEMBERS == 0 || i == j || !written || !other)
-                continue;
-            const char *w = PyArray_DATA(written), *o = PyArray_DATA(other);
-            if (w < o + PyArray_NBYTES(other) && o < w + PyArray_NBYTES(written))
-                return true;
+    if (!all)
+        return true; /* that is right in any case */
+    for (Py_ssize_t i = 0; i < count; i++)
+        for (int j = 0; j < MEMBERS; j++) {
+            PyArrayObject *array = j == 0 ? item[i].p : j == 1 ? item[i].g : item[i].state[j - 2];
+            if (array)
+                all[found++] = (span){PyArray_BYTES(array), PyArray_BYTES(array) + PyArray_NBYTES(array)};
         }
-    return false;
+    qsort(all, found, sizeof *all, by_start);
+    for (size_t i = 1; i < found; i++)
+        shared |= all[i].from < all[i - 1].to;
+    PyMem_Free(all);
+    return shared;
 }
 
 /* In threads where that is worth it. */

@@ -17,6 +17,10 @@ import badak as bd
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
 
+needs_two_processors = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
+
 
 @pytest.fixture(autouse=True)
 def restored():
@@ -303,6 +307,30 @@ def test_threads_that_wait_use_no_time():
         BADAK_NUM_THREADS="3",
     )
     assert float(result.stdout) < 0.02
+
+
+@needs_two_processors
+def test_another_busy_process_makes_threads_slower_than_one_by_little(digits):
+    """Without a rest of the pool a step takes a hundred times as long: each meeting waits for a time slice."""
+    (x, t), _ = digits
+    x, t = x[:100], t[:100]
+    net = bd.Net(affines(50), loss=bd.SoftmaxWithLoss(), input_shape=(1, 28, 28), seed=1)
+    adam = bd.Adam()
+    seconds = {1: 0.0, 2: 0.0}
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        for turn in range(10):
+            for threads in (1, 2):
+                bd.set_num_threads(threads)
+                began = time.perf_counter()
+                for _ in range(100):
+                    net.train_step(x, t, adam)
+                seconds[threads] += (time.perf_counter() - began) * (turn > 0)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert seconds[2] < 5 * seconds[1], seconds
 
 
 @linux

@@ -4,6 +4,10 @@
  * Threads start with the first call that is worth it, so an import starts none. For a short time after a job they spin
  * for the next, which may come with another call; then they sleep. Signals are not for them. A forked child has none of
  * them: it forgets the pool, and starts its own when it needs one.
+ *
+ * When another process has a processor that a worker needs, each meeting can last as long as the system lets that
+ * process run: milliseconds, for work of microseconds. So when part 0 has waited much longer than it worked, the pool
+ * rests, and part 0 does all the work.
  */
 #ifdef __linux__
 #define _GNU_SOURCE /* for processors */
@@ -17,6 +21,10 @@
 #include "badak.h"
 
 enum { SPIN_NANOSECONDS = 200000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
+
+/* To wait twice as long as one works is too long. A rest is this many times as long as the wait: to find that the
+ * others are still late costs three in a hundred. */
+enum { WAIT_OVER_WORK = 2, REST_OVER_WAIT = 30 };
 
 /* A number that counts up, and those who wait for it to do so. */
 typedef struct {
@@ -34,11 +42,12 @@ static struct {
     atomic_int wanted;   /* of bd_set_threads */
     atomic_bool patient; /* is there a processor for every part, so that spinning takes none from another? */
     bool registered;
-    int workers;
+    int workers, processors;
     void (*work)(void *context, int part, int parts);
     void *context;
-    int parts, processor; /* where part 0 runs, or -1 */
-    atomic_int missing;   /* parts that have not arrived at the next meeting */
+    int parts, processor;       /* where part 0 runs, or -1 */
+    int64_t waited, rest_until; /* nanoseconds: of part 0 in this work; when there are parts again */
+    atomic_int missing;         /* parts that have not arrived at the next meeting */
     counter meetings;
     counter jobs[BD_MOST_THREADS]; /* of each worker, counted from 1; that of part 0 is not used */
 } pool = {.meetings = COUNTER};
@@ -104,22 +113,31 @@ static void count_up(counter *c)
     }
 }
 
-static void arrive(bool stay)
+static bool is_last_to_arrive(void)
+{
+    if (atomic_fetch_sub(&pool.missing, 1) > 1)
+        return false;
+    atomic_store(&pool.missing, pool.parts);
+    count_up(&pool.meetings);
+    return true;
+}
+
+static void meet(int part)
 {
     const unsigned seen = atomic_load(&pool.meetings.value);
 
-    if (atomic_fetch_sub(&pool.missing, 1) == 1) {
-        atomic_store(&pool.missing, pool.parts);
-        count_up(&pool.meetings);
-    } else if (stay) {
-        wait_beyond(&pool.meetings, seen);
-    }
+    if (is_last_to_arrive())
+        return;
+    const int64_t began = part ? 0 : nanoseconds();
+    wait_beyond(&pool.meetings, seen);
+    if (!part)
+        pool.waited += nanoseconds() - began;
 }
 
 void bd_meet(const bd_io *io)
 {
     if (io->parts > 1)
-        arrive(true);
+        meet(io->part);
 }
 
 /* ---------------------------------------------------------------- workers */
@@ -162,7 +180,7 @@ static void *work_for_ever(void *part)
         if (atomic_load(&pool.patient))
             leave_processor(pool.processor);
         pool.work(pool.context, index, pool.parts);
-        arrive(false);
+        (void)is_last_to_arrive();
     }
     return NULL;
 }
@@ -221,6 +239,7 @@ bd_team bd_team_begin(int parts)
         parts = bd_threads();
     if (parts < 2 || !atomic_compare_exchange_strong(&pool.holder, &nobody, team.ticket))
         return none;
+    pool.processors = bd_processors();
     if (!pool.registered) /* before the first thread: what fails here leaves a child without threads, no more */
         pool.registered = !pthread_atfork(NULL, NULL, forget);
     while (pool.registered && pool.workers < parts - 1 && start_worker(pool.workers + 1))
@@ -239,6 +258,14 @@ void bd_team_end(bd_team team)
         (void)atomic_compare_exchange_strong(&pool.holder, &ticket, 0);
 }
 
+static void rest_if_others_were_late(int64_t began)
+{
+    const int64_t now = nanoseconds(), worked = now - began - pool.waited;
+
+    if (pool.waited > SPIN_NANOSECONDS && pool.waited > WAIT_OVER_WORK * worked)
+        pool.rest_until = now + REST_OVER_WAIT * pool.waited;
+}
+
 void bd_team_run(bd_team team, int parts, void (*work)(void *context, int part, int parts), void *context)
 {
     /* in a child that was forked meanwhile the ticket is no longer the holder's */
@@ -246,20 +273,25 @@ void bd_team_run(bd_team team, int parts, void (*work)(void *context, int part, 
         parts = 1;
     else if (parts > pool.workers + 1)
         parts = pool.workers + 1;
-    if (parts < 2) {
+    const int64_t began = parts > 1 ? nanoseconds() : 0;
+    const bool patient = parts <= pool.processors;
+    if (parts < 2 || (patient && began < pool.rest_until)) {
         work(context, 0, 1);
         return;
     }
     pool.work = work;
     pool.context = context;
     pool.parts = parts;
+    pool.waited = 0;
     pool.processor = this_processor();
-    atomic_store(&pool.patient, parts <= bd_processors());
+    atomic_store(&pool.patient, patient);
     atomic_store(&pool.missing, parts);
     for (int part = 1; part < parts; part++)
         count_up(&pool.jobs[part]);
     work(context, 0, parts);
-    arrive(true);
+    meet(0);
+    if (patient) /* or else they are late because so many were asked for */
+        rest_if_others_were_late(began);
 }
 
 /* ---------------------------------------------------------------- a layer in parts */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nets.h"
@@ -16,7 +17,7 @@
 enum { MOST = 7, ROUNDS = 300 };
 
 typedef struct {
-    int parts; /* that are expected */
+    int parts; /* that are asked for; there may be one alone, while the pool rests */
     int wrote[MOST], sum[MOST];
     atomic_int calls, wrong;
 } meeting;
@@ -27,7 +28,7 @@ static void meet_and_sum(void *context, int part, int parts)
     meeting *m = context;
     const bd_io io = {.part = part, .parts = parts};
 
-    atomic_fetch_add(&m->wrong, parts != m->parts);
+    atomic_fetch_add(&m->wrong, parts != m->parts && parts != 1);
     atomic_fetch_add(&m->calls, 1);
     for (int round = 0; round < 3; round++) {
         m->wrote[part] = round * 100 + part;
@@ -41,21 +42,25 @@ static void meet_and_sum(void *context, int part, int parts)
 
 static void all_parts_run_and_meet(void)
 {
+    int together = 0;
+
     for (int parts = 2; parts <= MOST; parts += 1 + parts / 3) {
         bd_set_threads(parts);
         const bd_team team = bd_team_begin(parts);
         CHECK(team.ticket != 0);
         for (int round = 0; round < ROUNDS; round++) {
-            const int now = 2 + round % (parts - 1);
-            meeting m = {.parts = now};
-            bd_team_run(team, now, meet_and_sum, &m);
+            meeting m = {.parts = 2 + round % (parts - 1)};
+            bd_team_run(team, m.parts, meet_and_sum, &m);
+            const int now = m.calls;
             CHECK_INT(m.wrong, 0);
-            CHECK_INT(m.calls, now);
+            CHECK(now == m.parts || now == 1);
+            together += now > 1;
             for (int i = 0; i < now; i++)
                 CHECK_INT(m.sum[i], now * 200 + now * (now - 1) / 2);
         }
         bd_team_end(team);
     }
+    CHECK(together > 0);
 }
 
 static void the_pool_has_one_holder_at_a_time(void)
@@ -95,7 +100,7 @@ static void *take_turns(void *unused)
         bd_team_run(team, 3, meet_and_sum, &m);
         bd_team_end(team);
         CHECK_INT(m.wrong, 0);
-        CHECK_INT(m.calls, m.parts);
+        CHECK(m.calls == m.parts || m.calls == 1);
     }
     return NULL;
 }
@@ -109,6 +114,84 @@ static void callers_take_turns(void)
         pthread_create(&thread[i], NULL, take_turns, NULL);
     for (int i = 0; i < 3; i++)
         pthread_join(thread[i], NULL);
+}
+
+/* ---------------------------------------------------------------- a part that is late */
+
+static int64_t microseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void sleep_for(int milliseconds)
+{
+    nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000L}, NULL);
+}
+
+typedef struct {
+    int milliseconds, late_part; /* who is late, and by how much */
+    bool meets;                  /* before the end too */
+    atomic_int calls;
+} lateness;
+
+static void be_late(void *context, int part, int parts)
+{
+    lateness *l = context;
+
+    atomic_fetch_add(&l->calls, 1);
+    if (part == l->late_part)
+        sleep_for(l->milliseconds);
+    if (l->meets)
+        bd_meet(&(bd_io){.part = part, .parts = parts});
+}
+
+/* Of another process, as it seems, that has the processor. */
+static void while_others_are_late_part_0_works_alone(void)
+{
+    if (bd_processors() < 2) /* then every part is late, and they were asked for all the same */
+        return;
+    bd_set_threads(2);
+    const bd_team team = bd_team_begin(2);
+    CHECK(team.ticket != 0);
+    for (int meets = 0; meets <= 1; meets++) {
+        lateness late = {.milliseconds = 20, .late_part = 1, .meets = meets}, next = {.late_part = -1};
+        for (int i = 0; i < 200 && late.calls < 2; i++) { /* the pool may be at rest already */
+            sleep_for(20);
+            late.calls = 0;
+            bd_team_run(team, 2, be_late, &late);
+        }
+        const int64_t began = microseconds();
+        CHECK_INT(late.calls, 2);
+        bd_team_run(team, 2, be_late, &next);
+        CHECK(next.calls == 1 || microseconds() - began > 100000);
+        for (int i = 0; i < 200 && next.calls < 2; i++) {
+            sleep_for(20);
+            next.calls = 0;
+            bd_team_run(team, 2, be_late, &next);
+        }
+        CHECK_INT(next.calls, 2); /* but tries them again */
+    }
+    bd_team_end(team);
+}
+
+static void part_0_may_be_late_itself(void)
+{
+    if (bd_processors() < 2)
+        return;
+    bd_set_threads(2);
+    const bd_team team = bd_team_begin(2);
+    bool together = false;
+    for (int i = 0; i < 200 && !together; i++) { /* the pool may be at rest already */
+        lateness late = {.milliseconds = 2, .late_part = 0, .meets = true}, next = {.late_part = -1};
+        sleep_for(20);
+        bd_team_run(team, 2, be_late, &late);
+        bd_team_run(team, 2, be_late, &next);
+        together = late.calls == 2 && next.calls == 2;
+    }
+    CHECK(together);
+    bd_team_end(team);
 }
 
 /* ---------------------------------------------------------------- nets */
@@ -307,6 +390,8 @@ const test_group thread_tests = {
             {"the pool has one holder at a time", the_pool_has_one_holder_at_a_time},
             {"one part needs no pool", one_part_needs_no_pool},
             {"callers take turns", callers_take_turns},
+            {"while others are late part 0 works alone", while_others_are_late_part_0_works_alone},
+            {"part 0 may be late itself", part_0_may_be_late_itself},
             {"nets do not depend on threads", nets_do_not_depend_on_threads},
             {"nets in two threads are those alone", nets_in_two_threads_are_those_alone},
             {"a forked child has a pool of its own", a_forked_child_has_a_pool_of_its_own},

@@ -9,7 +9,9 @@
 
 typedef struct {
     PyObject_HEAD bd_net *net;
-    PyObject *arena;  /* capsule */
+    PyObject *arena; /* capsule */
+    PyObject
+        *values; /* capsule of that: what views of parameters share, so that its count says whether there are any */
     PyObject *layers; /* tuple of _core.Layer: Python layers live in them */
     PyObject *places; /* tuple of str: what messages call each step of the plan, the loss last */
     bd_shape input;   /* of one sample */
@@ -17,6 +19,7 @@ typedef struct {
     bd_size macs;  /* of one sample, forward */
     double polled; /* when Python last looked for signals */
     atomic_flag busy;
+    enum { UNKNOWN, MET_ONCE, FINITE, NOT_FINITE } params; /* what is known of them (net_predict) */
 } NetObject;
 
 #define SIGNAL_SECONDS 0.05 /* how long C may run before Python looks for Ctrl-C */
@@ -28,13 +31,21 @@ static inline double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* One call at a time. */
-static inline bool enter(NetObject *self)
+/* One call at a time; this one leaves the parameters as they are. */
+static inline bool enter_to_read(NetObject *self)
 {
     if (!atomic_flag_test_and_set(&self->busy))
         return true;
     PyErr_SetString(PyExc_RuntimeError, "this net is in use: by another thread, or by the call that called back");
     return false;
+}
+
+static inline bool enter(NetObject *self)
+{
+    if (!enter_to_read(self))
+        return false;
+    self->params = UNKNOWN;
+    return true;
 }
 
 static inline void leave(NetObject *self)

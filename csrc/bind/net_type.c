@@ -22,6 +22,11 @@ static void free_arena(PyObject *capsule)
     bd_free(PyCapsule_GetPointer(capsule, NULL));
 }
 
+static void release_arena(PyObject *capsule)
+{
+    Py_DECREF((PyObject *)PyCapsule_GetPointer(capsule, NULL));
+}
+
 static void free_nodes(bd_node *node, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; node && i < count; i++)
@@ -187,7 +192,13 @@ static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!self->arena) {
         bd_free(bd_net_take_arena(self->net));
         Py_CLEAR(self);
+        goto done;
     }
+    self->values = PyCapsule_New(self->arena, NULL, release_arena);
+    if (self->values)
+        Py_INCREF(self->arena);
+    else
+        Py_CLEAR(self);
 done:
     forget(&d);
     return (PyObject *)self;
@@ -207,6 +218,7 @@ static void net_dealloc(PyObject *object)
 
     PyObject_GC_UnTrack(object);
     bd_net_free(self->net);
+    Py_XDECREF(self->values);
     Py_XDECREF(self->arena);
     Py_XDECREF(self->layers);
     Py_XDECREF(self->places);
@@ -219,39 +231,91 @@ static void net_dealloc(PyObject *object)
 static PyObject *view(NetObject *self, const bd_array *a, void *base)
 {
     const bd_dtype dtype = bd_net_dtype(self->net);
+    PyObject *owner = self->arena;
     npy_intp dim[BD_MAX_DIM];
 
+    if (base == bd_net_params(self->net)) {
+        owner = self->values;
+        self->params = UNKNOWN;
+    }
     for (int i = 0; i < a->shape.ndim; i++)
         dim[i] = (npy_intp)a->shape.dim[i];
     PyObject *array = PyArray_SimpleNewFromData(a->shape.ndim, dim, type_num_of(dtype),
                                                 (char *)base + (size_t)a->offset * bd_dtype_size(dtype));
-    if (array && PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(self->arena)))
+    if (array && PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(owner)))
         Py_CLEAR(array);
     return array;
+}
+
+/* The arrays of one kind. */
+typedef struct {
+    void *base;
+    int count;
+    const bd_array *(*array)(const bd_net *net, int i);
+} arrays;
+
+static bool find_arrays(const bd_net *net, const char *which, arrays *found)
+{
+    const bool buffers = !strcmp(which, "buffers");
+
+    *found = (arrays){.base = !strcmp(which, "params") ? bd_net_params(net)
+                            : !strcmp(which, "grads")  ? bd_net_grads(net)
+                            : !strcmp(which, "state0") ? bd_net_state(net, 0)
+                            : !strcmp(which, "state1") ? bd_net_state(net, 1)
+                            : buffers                  ? bd_net_buffers(net)
+                                                       : NULL,
+                      .count = buffers ? bd_net_buffer_count(net) : bd_net_param_count(net),
+                      .array = buffers ? bd_net_buffer : bd_net_param};
+    if (!found->base)
+        PyErr_Format(PyExc_ValueError, "a net has no arrays \"%s\"", which);
+    return found->base;
+}
+
+static PyObject *net_names(PyObject *object, PyObject *args)
+{
+    const bd_net *net = ((NetObject *)object)->net;
+    const char *which;
+    arrays found;
+
+    if (!PyArg_ParseTuple(args, "s:names", &which) || !find_arrays(net, which, &found))
+        return NULL;
+    PyObject *names = PyTuple_New(found.count);
+    for (int i = 0; names && i < found.count; i++) {
+        PyObject *name = PyUnicode_FromString(found.array(net, i)->name);
+        if (!name)
+            Py_CLEAR(names);
+        else
+            PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+static PyObject *net_array(PyObject *object, PyObject *args)
+{
+    NetObject *self = (NetObject *)object;
+    const char *which;
+    arrays found;
+    int i;
+
+    if (!PyArg_ParseTuple(args, "si:array", &which, &i) || !find_arrays(self->net, which, &found))
+        return NULL;
+    if (i < 0 || i >= found.count)
+        return PyErr_Format(PyExc_IndexError, "array %d of %d", i, found.count);
+    return view(self, found.array(self->net, i), found.base);
 }
 
 static PyObject *net_arrays(PyObject *object, PyObject *args)
 {
     NetObject *self = (NetObject *)object;
-    const bd_net *net = self->net;
     const char *which;
+    arrays found;
 
-    if (!PyArg_ParseTuple(args, "s:arrays", &which))
+    if (!PyArg_ParseTuple(args, "s:arrays", &which) || !find_arrays(self->net, which, &found))
         return NULL;
-    const bool buffers = !strcmp(which, "buffers");
-    void *base = !strcmp(which, "params") ? bd_net_params(net)
-               : !strcmp(which, "grads")  ? bd_net_grads(net)
-               : !strcmp(which, "state0") ? bd_net_state(net, 0)
-               : !strcmp(which, "state1") ? bd_net_state(net, 1)
-               : buffers                  ? bd_net_buffers(net)
-                                          : NULL;
-    if (!base)
-        return PyErr_Format(PyExc_ValueError, "a net has no arrays \"%s\"", which);
-    const int count = buffers ? bd_net_buffer_count(net) : bd_net_param_count(net);
-    PyObject *list = PyList_New(count);
-    for (int i = 0; list && i < count; i++) {
-        const bd_array *a = buffers ? bd_net_buffer(net, i) : bd_net_param(net, i);
-        PyObject *array = view(self, a, base), *pair = array ? Py_BuildValue("sN", a->name, array) : NULL;
+    PyObject *list = PyList_New(found.count);
+    for (int i = 0; list && i < found.count; i++) {
+        const bd_array *a = found.array(self->net, i);
+        PyObject *array = view(self, a, found.base), *pair = array ? Py_BuildValue("sN", a->name, array) : NULL;
         if (!pair)
             Py_CLEAR(list);
         else
@@ -412,6 +476,24 @@ static const void *rows_from(const NetObject *self, PyArrayObject *x, bd_size ro
 
 /* ---------------------------------------------------------------- forward */
 
+/* Zeros among x let rows of weights be passed over, if these are finite: 0 times infinity counts. For one image it
+ * takes as long to look at the weights as to use them, so what was found holds until they may have been written: by a
+ * call that is no prediction, or through a view. The first prediction after that does not look: it may stay the only
+ * one. */
+static bool params_are_finite(NetObject *self)
+{
+    const bd_net *net = self->net;
+
+    if (Py_REFCNT(self->values) > 1 || self->calls_python) /* a view lives, or a layer may make one */
+        self->params = UNKNOWN;
+    else if (self->params == UNKNOWN)
+        self->params = MET_ONCE;
+    else if (self->params == MET_ONCE)
+        self->params =
+            bd_all_below(bd_net_params(net), bd_net_size(net), INFINITY, bd_net_dtype(net)) ? FINITE : NOT_FINITE;
+    return self->params == FINITE;
+}
+
 static PyObject *net_predict(PyObject *object, PyObject *x_object)
 {
     NetObject *self = (NetObject *)object;
@@ -420,7 +502,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     bd_status status = BD_OK;
     bool failed = true;
 
-    if (!enter(self))
+    if (!enter_to_read(self))
         return NULL;
     PyArrayObject *x = intake_x(self, x_object, &n);
     if (!x)
@@ -437,6 +519,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     char *to = PyArray_DATA(scores);
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
     failed = false;
+    bd_net_params_are_finite(self->net, params_are_finite(self));
     for (bd_size i = 0; i < n && !failed;) {
         Py_BEGIN_ALLOW_THREADS bd_net_take_threads(self->net, chunk);
         const double start = chunk < n ? seconds() : 0; /* the clock takes as long as a small layer */
@@ -448,6 +531,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
         bd_net_give_threads(self->net);
         Py_END_ALLOW_THREADS failed = status || PyErr_CheckSignals();
     }
+    bd_net_params_are_finite(self->net, false);
     if (status)
         raise_status(status, NULL, NULL);
 done:
@@ -962,6 +1046,8 @@ static PyObject *net_let_go(PyObject *object, PyObject *unused)
 static PyMethodDef net_methods[] = {
     {"arrays", net_arrays, METH_VARARGS,
      "arrays($self, which, /)\n--\n\n[(name, view), ...] of params, grads, buffers, state0 or state1."},
+    {"names", net_names, METH_VARARGS, "names($self, which, /)\n--\n\nThe names of these arrays."},
+    {"array", net_array, METH_VARARGS, "array($self, which, i, /)\n--\n\nA view of one of these arrays."},
     {"steps", net_steps, METH_NOARGS, "steps($self, /)\n--\n\nFacts about each step of the plan."},
     {"predict", net_predict, METH_O, "predict($self, x, /)\n--\n\nScores of the last layer."},
     {"evaluate", net_evaluate, METH_VARARGS, "evaluate($self, x, t, training, /)\n--\n\n(mean loss, hits)"},

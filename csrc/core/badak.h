@@ -212,6 +212,7 @@ typedef struct {
     const void *kernels; /* bd_kernels_f32 and its siblings (kernels.h) */
     bool *stop;          /* set by a kind that calls out of the core and failed there: the run ends */
     bool training;
+    bool finite;           /* all parameters are known to be */
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
@@ -444,6 +445,8 @@ void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
+/* For the runs that follow: are all parameters known to be finite? */
+void bd_net_params_are_finite(bd_net *net, bool finite);
 /* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
  * ended it; so may all that follow. */
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);

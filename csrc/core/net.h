@@ -67,6 +67,7 @@ struct bd_net {
     bool stopped;           /* by a layer or by poll, in the run that is on */
     bool (*poll)(void *);   /* is asked between steps whether to go on */
     void *poll_context;
+    bool finite;   /* all parameters are known to be */
     bool risky;    /* the gradient holds huge numbers: the update may overflow */
     bd_size draws; /* random numbers per sample in one run */
 };

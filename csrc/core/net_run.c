@@ -192,6 +192,7 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .kernels = bd_kernels(net->dtype),
                 .stop = &net->stopped,
                 .training = run->training,
+                .finite = net->finite,
                 .x_last = run->fuse && net->value[step->in[0]].channels_last,
                 .relu_out = run->fuse && step->relu_out,
                 .out_last = run->fuse && net->value[out].channels_last,

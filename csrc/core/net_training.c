@@ -57,6 +57,11 @@ static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const n
     return BD_OK;
 }
 
+void bd_net_params_are_finite(bd_net *net, bool finite)
+{
+    net->finite = finite;
+}
+
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
 {
     const bool taken = net_take_threads(net, net->operations * (double)n);

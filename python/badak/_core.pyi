@@ -120,6 +120,10 @@ class Net:
     def rng(self, state: tuple[int, int], /) -> None: ...
     def arrays(self, which: str, /) -> list[tuple[str, _Real]]:
         """[(name, view), ...] of params, grads, buffers, state0 or state1."""
+    def names(self, which: str, /) -> tuple[str, ...]:
+        """The names of these arrays."""
+    def array(self, which: str, i: int, /) -> _Real:
+        """A view of one of these arrays."""
     def steps(self) -> list[_Step]:
         """Facts about each step of the plan."""
     def predict(self, x: ArrayLike, /) -> _Real:

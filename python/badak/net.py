@@ -2,6 +2,7 @@
 
 import math
 import os
+import weakref
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,8 +24,8 @@ class Arrays(Mapping):
     The parameters of a Python layer are the layer's own arrays.
     """
 
-    def __init__(self, pairs, own=None):
-        self._views = dict(pairs)
+    def __init__(self, views, own=None):
+        self._views = views
         self._own = own or {}  # name -> function that gives a Python layer's array
 
     def __getitem__(self, name):
@@ -53,6 +54,31 @@ class Arrays(Mapping):
 
     def __repr__(self):
         return "{" + ", ".join(f"{n!r}: {a.dtype}{a.shape}" for n, a in self.items()) + "}"
+
+
+class _ParamViews(Mapping):
+    """Views of a net's parameters, made when they are asked for.
+
+    While there is one the net must expect that its numbers change between two calls; a net that nobody looks into
+    remembers that all are finite, which lets a single image pass over most of W.
+    """
+
+    def __init__(self, core):
+        self._core = core
+        self._place = {name: i for i, name in enumerate(core.names("params"))}
+        self._alive = weakref.WeakValueDictionary()
+
+    def __getitem__(self, name):
+        view = self._alive.get(name)
+        if view is None:
+            view = self._alive[name] = self._core.array("params", self._place[name])
+        return view
+
+    def __iter__(self):
+        return iter(self._place)
+
+    def __len__(self):
+        return len(self._place)
 
 
 class Net:
@@ -94,9 +120,9 @@ class Net:
         self.seed = int.from_bytes(os.urandom(8), "little") if seed is None else checked_seed(seed)
         self._core, adapters = self._compile(self._layers, dtype)
         self.dtype = np.dtype(dtype)
-        self.params = Arrays(self._core.arrays("params"), {n: own for a in adapters for n, own in a.own_arrays()})
-        self.grads = Arrays(self._core.arrays("grads"))
-        self.buffers = Arrays(self._core.arrays("buffers"))
+        self.params = Arrays(_ParamViews(self._core), {n: own for a in adapters for n, own in a.own_arrays()})
+        self.grads = Arrays(dict(self._core.arrays("grads")))
+        self.buffers = Arrays(dict(self._core.arrays("buffers")))
         self.optimizer = None
         self._given_arrays_in()
 

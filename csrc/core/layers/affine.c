@@ -8,18 +8,22 @@
 #ifdef real /* ---------------------------------------------- once per float type */
 
 /* Is x mostly 0, as images of digits are, so that it is worth while to skip what is 0? A few rows tell. And is it
- * right: with factors that are not finite, 0 times them counts. */
+ * right: with factors that are not finite, 0 times them counts, and to look at them takes as long as to use them for
+ * a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have to read. */
 static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *factor, bd_size factors, bd_size units,
-                            const REAL(bd_kernels) * k)
+                            bool known, const REAL(bd_kernels) * k)
 {
-    const bd_size step = n / LOOKED_AT + 1, looked_at = (n + step - 1) / step;
+    const bool few = n < SPARSE_LEAST;
+    const bd_size step = few ? 1 : n / LOOKED_AT + 1, looked_at = (n + step - 1) / step;
     bd_size count = 0;
 
-    if (n < SPARSE_LEAST || units < SPARSE_LEAST)
+    if ((few && !known) || units < SPARSE_LEAST)
         return false;
     for (bd_size i = 0; i < n; i += step)
         count += k->count_nonzero(x + i * in, in);
-    return count <= looked_at * in / 5 * 2 && k->all_below(factor, factors, (real)INFINITY);
+    if (few)
+        return count <= in / 4 * 3;
+    return count <= looked_at * in / 5 * 2 && (known || k->all_below(factor, factors, (real)INFINITY));
 }
 
 static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
@@ -29,7 +33,7 @@ static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
 
     const bd_block block = share_of_product(io, n, units);
 
-    if (REAL(is_sparse)(io->x[0], n, in, io->param[W], in * units, units, k))
+    if (REAL(is_sparse)(io->x[0], n, in, io->param[W], in * units, units, io->finite, k))
         k->gemm_nn_sparse(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
     else
         k->gemm_nn(io->out, io->x[0], io->param[W], n, units, in, io->param[B], io->relu_out, &block);
@@ -42,7 +46,7 @@ static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
     const REAL(bd_kernels) *k = io->kernels;
 
     /* out = x W + b */
-    if (REAL(is_sparse)(io->x[0], n, in, io->dout, n * units, units, k)) /* dW = x^T dout */
+    if (REAL(is_sparse)(io->x[0], n, in, io->dout, n * units, units, false, k)) /* dW = x^T dout */
         k->gemm_tn_sparse(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
     else
         k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);

@@ -16,8 +16,8 @@ typedef struct {
     PyObject *places; /* tuple of str: what messages call each step of the plan, the loss last */
     bd_shape input;   /* of one sample */
     bool calls_python;
-    bd_size macs;  /* of one sample, forward */
-    double polled; /* when Python last looked for signals */
+    bd_size macs, numbers; /* of one sample, forward: multiply-adds, and what all layers give */
+    double polled;         /* when Python last looked for signals */
     atomic_flag busy;
     enum { UNKNOWN, MET_ONCE, FINITE, NOT_FINITE } params; /* what is known of them (net_predict) */
 } NetObject;

@@ -13,7 +13,10 @@
 #include "net_object.h"
 
 enum { WORTH_WATCHING = 100000000 }; /* multiply-adds, some milliseconds */
-enum { CHUNK = 256 };                /* samples at a time where samples are independent: bounds the memory */
+
+/* Samples at a time where samples are independent, which bounds the memory. In predictions as many for each thread,
+ * which then has fewer meetings, if they are small: so many numbers. */
+enum { CHUNK = 256, SMALL_SAMPLE = 4096 };
 
 /* ---------------------------------------------------------------- making one */
 
@@ -187,6 +190,7 @@ static PyObject *net_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         bd_step_info info;
         bd_net_step_info(self->net, i, &info);
         self->macs += info.form.macs;
+        self->numbers += bd_count(&info.form.out);
     }
     self->arena = PyCapsule_New(bd_net_take_arena(self->net), NULL, free_arena);
     if (!self->arena) {
@@ -476,6 +480,12 @@ static const void *rows_from(const NetObject *self, PyArrayObject *x, bd_size ro
 
 /* ---------------------------------------------------------------- forward */
 
+static bd_size chunk_of(const NetObject *self, bd_size n)
+{
+    const bd_size most = self->numbers < SMALL_SAMPLE ? CHUNK * (bd_size)bd_threads() : CHUNK;
+    return n < most ? n : most;
+}
+
 /* Zeros among x let rows of weights be passed over, if these are finite: 0 times infinity counts. For one image it
  * takes as long to look at the weights as to use them, so what was found holds until they may have been written: by a
  * call that is no prediction, or through a view. The first prediction after that does not look: it may stay the only
@@ -508,7 +518,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     if (!x)
         goto done;
     bd_shape shape = bd_net_output(self->net);
-    const bd_size chunk = n < CHUNK ? n : CHUNK, width = bd_features(&shape);
+    const bd_size chunk = chunk_of(self, n), width = bd_features(&shape);
     shape.dim[0] = n;
     if (bd_count(&shape) < 0) {
         raise_status(BD_TOO_LARGE, &(bd_detail){.what = "the result"}, NULL);
@@ -560,7 +570,7 @@ static PyObject *net_evaluate(PyObject *object, PyObject *args)
     if (!x)
         goto done;
     const bool whole = training && bd_net_mixes_samples(self->net);
-    const bd_size chunk = whole || n < CHUNK ? n : CHUNK;
+    const bd_size chunk = whole || n < CHUNK ? n : CHUNK; /* sums of a loss must not depend on threads */
     if (reserve(self, chunk))
         goto done;
     for (bd_size i = 0; i < n && !status;) {

@@ -178,7 +178,7 @@ static void turn_part(void *context, int part, int parts)
 
 PyArrayObject *turned_image(PyArrayObject *image)
 {
-    enum { OPERATIONS = 20 }; /* of one number, by the time it takes */
+    enum { OPERATIONS = 80 }; /* of one number, by the time it takes */
     const bd_dtype dtype = PyArray_TYPE(image) == NPY_FLOAT ? BD_F32 : BD_F64;
     const bool last = has_channels_last(image);
     bd_shape shape;
@@ -190,7 +190,7 @@ PyArrayObject *turned_image(PyArrayObject *image)
         return NULL;
     const bd_size c = shape.dim[1], area = shape.dim[2] * shape.dim[3];
     turn_job job = {PyArray_DATA(image), PyArray_DATA(result), shape.dim[0], last ? area : c, last ? c : area, dtype};
-    Py_BEGIN_ALLOW_THREADS const int parts = bd_parts_for(OPERATIONS * (double)bd_count(&shape), BD_TO_WAKE);
+    Py_BEGIN_ALLOW_THREADS const int parts = bd_parts_for_call(OPERATIONS * (double)bd_count(&shape));
     const bd_team team = bd_team_begin(parts);
     bd_team_run(team, parts, turn_part, &job);
     bd_team_end(team);

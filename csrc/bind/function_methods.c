@@ -403,7 +403,7 @@ static void update_all(const bd_optimizer *optimizer, const update_item *item, P
 
     for (Py_ssize_t i = 0; i < count; i++)
         size += PyArray_SIZE(item[i].p);
-    int parts = bd_parts_for(OPERATIONS * (double)size, BD_TO_WAKE);
+    int parts = bd_parts_for_call(OPERATIONS * (double)size);
     if (parts > 1 && share_memory(item, count))
         parts = 1;
     const bd_team team = bd_team_begin(parts);

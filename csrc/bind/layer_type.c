@@ -237,7 +237,7 @@ static int make_scratch(scratch *s, const bd_form *form, const bd_shape *x, bd_d
     enum { LINE = 64 };
     const size_t size = bd_dtype_size(dtype);
 
-    s->parts = bd_parts_for(times * bd_layer_operations(form, x->dim[0], x), BD_TO_WAKE);
+    s->parts = bd_parts_for_call(times * bd_layer_operations(form, x->dim[0], x));
     s->work_bytes = ((size_t)form->work * size + LINE - 1) / LINE * LINE;
     s->work = form->work ? bd_alloc(s->work_bytes * (size_t)s->parts) : NULL;
     s->common = form->common ? bd_alloc((size_t)form->common * size) : NULL;
@@ -253,54 +253,41 @@ static void free_scratch(scratch *s)
     bd_free(s->common);
 }
 
-/* What backward reads of an out that the caller may change: a copy, or signs. */
+/* A copy of out, which the caller may change before backward reads it. */
 typedef struct {
     void *to;
     const void *from;
     bd_size count;
     bd_dtype dtype;
-} keep_job;
+} copy_job;
 
 /* By the part that wrote it: it is near. */
 static void copy_part(void *context, int part, int parts)
 {
-    const keep_job *job = context;
+    const copy_job *job = context;
     const bd_range range = bd_share_of(job->count, BD_LINE, part, parts);
     const size_t size = bd_dtype_size(job->dtype), at = (size_t)range.from * size;
 
     memcpy((char *)job->to + at, (const char *)job->from + at, (size_t)range.count * size);
 }
 
-static void sign_part(void *context, int part, int parts)
-{
-    const keep_job *job = context;
-    const bd_range range = bd_share_of(job->count, BD_LINE, part, parts);
-    const void *k = bd_kernels(job->dtype);
-    int8_t *sign = (int8_t *)job->to + range.from;
-
-    if (job->dtype == BD_F32)
-        ((const bd_kernels_f32 *)k)->relu_signs(sign, (const float *)job->from + range.from, range.count);
-    else
-        ((const bd_kernels_f64 *)k)->relu_signs(sign, (const double *)job->from + range.from, range.count);
-}
-
-/* Calls f, and then `keep`, if there is something to keep. */
+/* Calls f, and then makes the copy, if there is one. */
 static void run(void (*f)(const bd_layer *, const bd_io *), const bd_layer *layer, bd_io *io, const bd_form *form,
-                const scratch *s, void (*keep)(void *context, int part, int parts), keep_job *job)
+                const scratch *s, copy_job *copy)
 {
     io->work = s->work;
     io->common = s->common;
     if (form->macs * io->shape->dim[0] + 8 * bd_count(io->shape) > WORTH_RELEASING) {
         Py_BEGIN_ALLOW_THREADS const bd_team team = bd_team_begin(s->parts);
         bd_team_run_layer(team, s->parts, f, layer, io, s->work_bytes);
-        if (keep)
-            bd_team_run(team, s->parts, keep, job);
+        if (copy->to)
+            bd_team_run(team, s->parts, copy_part, copy);
         bd_team_end(team);
         Py_END_ALLOW_THREADS
     } else {
         f(layer, io);
-        if (keep)
-            keep(job, 0, 1);
+        if (copy->to)
+            copy_part(copy, 0, 1);
     }
 }
 
@@ -342,8 +329,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     PyObject *result = NULL;
     bd_detail detail = {0};
     scratch room = {0};
-    void (*keep)(void *context, int part, int parts) = NULL;
-    keep_job job;
+    copy_job copy = {0};
     bd_io io = {0};
 
     if (count != 6 || (names && PyTuple_GET_SIZE(names)))
@@ -392,15 +378,16 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.x_last = saved->x_last;
     io.out_last = makes_channels_last(saved);
     out = io.out_last ? new_channels_last(&saved->form.out, saved->dtype) : new_array(&saved->form.out, saved->dtype);
-    if (out && kind->flags & BD_KEEP_OUTPUT) {
-        npy_intp *dim = PyArray_DIMS(out), *stride = PyArray_STRIDES(out), size = PyArray_SIZE(out);
-        PyArrayObject **kept = kind->flags & BD_IS_RELU ? &saved->sign : &saved->out;
-        keep = kind->flags & BD_IS_RELU ? sign_part : copy_part;
-        *kept = kind->flags & BD_IS_RELU ? fresh_array(1, &size, NPY_INT8, NULL)
-                                         : fresh_array(PyArray_NDIM(out), dim, PyArray_TYPE(out), stride);
-        if (!*kept)
+    if (out && kind->flags & BD_IS_RELU) {
+        npy_intp size = PyArray_SIZE(out);
+        if (!(saved->sign = fresh_array(1, &size, NPY_INT8, NULL)))
             goto done;
-        job = (keep_job){PyArray_DATA(*kept), PyArray_DATA(out), size, saved->dtype};
+        io.sign = PyArray_DATA(saved->sign);
+    } else if (out && kind->flags & BD_KEEP_OUTPUT) {
+        saved->out = fresh_array(PyArray_NDIM(out), PyArray_DIMS(out), PyArray_TYPE(out), PyArray_STRIDES(out));
+        if (!saved->out)
+            goto done;
+        copy = (copy_job){PyArray_DATA(saved->out), PyArray_DATA(out), PyArray_SIZE(out), saved->dtype};
     }
     saved->keep = saved->form.keep ? flat_array(saved->form.keep, type_num_of(saved->dtype)) : NULL;
     saved->keep_index = saved->form.keep_index ? flat_array(saved->form.keep_index, NPY_INT64) : NULL;
@@ -420,7 +407,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.target = &saved->target.target;
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
-    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, keep, &job);
+    run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, &copy);
 
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -549,7 +536,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     io.kernels = bd_kernels(saved->dtype);
     io.training = saved->training;
     io.x_last = saved->x_last;
-    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room, NULL, NULL);
+    run(kind->backward[saved->dtype], layer, &io, &saved->form, &room, &(copy_job){0});
 
     PyObject *dxs = tuple_of(dx, kind->inputs), *dparams = tuple_of(dparam, param_count);
     if (dxs && dparams)

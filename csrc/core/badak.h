@@ -197,8 +197,8 @@ typedef struct {
     const bd_shape *shape; /* of x[0], x[1] */
     const bd_shape *out_shape;
     const void *x[BD_MAX_INPUT];
-    void *out;          /* written by forward, read by backward if BD_KEEP_OUTPUT */
-    const int8_t *sign; /* of a ReLU, may take the place of out in backward: 0 where that is <= 0, else 1 */
+    void *out;    /* written by forward, read by backward if BD_KEEP_OUTPUT */
+    int8_t *sign; /* of a ReLU, may take the place of out in backward: 0 where that is <= 0, else 1; or NULL */
     const void *const *param;
     void *const *buffer;
     void *keep;
@@ -312,6 +312,8 @@ void bd_meet(const bd_io *io);
 #define BD_TO_WAKE 4e6
 #define BD_TO_SHARE 5e4
 int bd_parts_for(double operations, double each);
+/* The same for a single call. To a thread that sleeps it must be worth more: the call ends as soon as it is awake. */
+int bd_parts_for_call(double operations);
 /* A rough count of them for a layer's forward; backward takes twice as many. */
 double bd_layer_operations(const bd_form *form, bd_size n, const bd_shape *x);
 

@@ -42,7 +42,8 @@ static struct {
     atomic_int wanted;   /* of bd_set_threads */
     atomic_bool patient; /* is there a processor for every part, so that spinning takes none from another? */
     bool registered;
-    int workers, processors;
+    atomic_int workers;
+    int processors;
     void (*work)(void *context, int part, int parts);
     void *context;
     int parts, processor;       /* where part 0 runs, or -1 */
@@ -300,6 +301,12 @@ int bd_parts_for(double operations, double each)
 {
     const double parts = operations / each;
     return parts < 2 ? 1 : parts < bd_threads() ? (int)parts : bd_threads();
+}
+
+int bd_parts_for_call(double operations)
+{
+    const bool awake = bd_threads() > 1 && pool.workers && !atomic_load(&pool.jobs[1].sleepers);
+    return bd_parts_for(operations, awake ? BD_TO_WAKE : 2 * BD_TO_WAKE);
 }
 
 typedef struct {

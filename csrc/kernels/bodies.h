@@ -34,6 +34,7 @@ const bd_kernels_real TABLE = {
     .winograd_filter_gradient = KERNEL(winograd_filter_gradient),
     .convolve_filter = KERNEL(convolve_filter),
     .convolve_back = KERNEL(convolve_back),
+    .convolve_back_thin = KERNEL(convolve_back_thin),
     .count_nonzero = KERNEL(count_nonzero),
     .list_nonzero = KERNEL(list_nonzero),
     .convolve_filter_sparse = KERNEL(convolve_filter_sparse),

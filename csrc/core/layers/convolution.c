@@ -143,27 +143,6 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     }
 }
 
-/* Adds dout (oh, ow, f) times W (f, c, fh, fw) to the windows of frame (h, w, c), some rows of windows at a time. For
- * so few channels that they would not fill a vector. */
-static void REAL(add_thin_windows)(real *frame, const real *dout, const real *w, real *room, const bd_window *s,
-                                   bd_size f, const REAL(bd_kernels) * k)
-{
-    const bd_size size = s->c * s->fh * s->fw, rows = thin_rows(s);
-
-    for (bd_size y = 0; y < s->oh; y += rows) {
-        const bd_size count = y + rows < s->oh ? rows : s->oh - y;
-        const real *product = room;
-        k->gemm_nn(room, dout + y * s->ow * f, w, count * s->ow, size, f, NULL, false, NULL);
-        for (bd_size p = 0; p < count * s->ow; p++) {
-            real *window = frame + ((y + p / s->ow) * s->w + p % s->ow) * s->stride * s->c;
-            for (bd_size c = 0; c < s->c; c++)
-                for (bd_size i = 0; i < s->fh; i++)
-                    for (bd_size j = 0; j < s->fw; j++)
-                        window[(i * s->w + j) * s->dilation * s->c + c] += *product++;
-        }
-    }
-}
-
 /* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
 static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, bool winograd,
                                  const real *w, real *piece[PIECES], const bd_window *s, bd_size f, const real *mask,
@@ -184,7 +163,7 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     if (list)
         k->convolve_back_sparse(frame, list, piece[WEIGHTS], &framed);
     else if (is_thin(s))
-        REAL(add_thin_windows)(frame, dout, w, piece[THIN], &framed, f, k);
+        k->convolve_back_thin(frame, dout, w, piece[THIN], thin_rows(s), &framed, f);
     else
         k->convolve_back(frame, dout, piece[WEIGHTS], &framed, f);
     REAL(unframe)(dx, frame, s, mask, k);
@@ -271,7 +250,6 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
             }
             if (sparse)
                 k->list_nonzero(&list, dout, &framed, f);
-            k->sum_rows(piece[SUMS], dout, area, f);
         }
         const bool tame = (winograd || back) && k->all_below(dout, area * f, TAME);
         if (sparse)
@@ -280,6 +258,8 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
             k->winograd_products(piece[PRODUCTS], padded, dout, &framed, f, piece[SQUARE_WORK]);
         else
             k->convolve_filter(dw, padded, dout, &framed, f);
+        if (!sparse || !io->winner) /* only now: products do not wait for dout as sums do */
+            k->sum_rows(piece[SUMS], dout, area, f);
         k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
             real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s->c == 1 ? dx : piece[IMAGE_GRADIENT];
@@ -434,7 +414,7 @@ enum {
     FILTER_COUNTS,
     SQUARES, /* W as convolve_winograd wants it */
     SQUARE_WORK,
-    THIN,     /* for add_thin_windows */
+    THIN,     /* for convolve_back_thin */
     PRODUCTS, /* dW as winograd_products adds it up */
     PIECES
 };

@@ -113,10 +113,11 @@ bd_status bd_layer_form(const bd_layer *layer, const bd_shape *x, bd_form *form,
 
 double bd_layer_operations(const bd_form *form, bd_size n, const bd_shape *x)
 {
-    enum { OF_AN_ELEMENT = 4 };
+    enum { OF_AN_ELEMENT = 4, FAR = 1 << 18, OF_A_FAR_ELEMENT = 32 }; /* far: beyond the near caches */
     const bd_size in = bd_features(x), out = bd_features(&form->out);
+    const double elements = (double)n * (double)(in > out ? in : out);
 
-    return (double)n * (2 * (double)form->macs + OF_AN_ELEMENT * (double)(in > out ? in : out));
+    return 2 * (double)n * (double)form->macs + (elements < FAR ? OF_AN_ELEMENT : OF_A_FAR_ELEMENT) * elements;
 }
 
 bd_status bd_check_target(const bd_layer *loss, const bd_target *target, bd_size n, bd_size width, bd_dtype dtype,

@@ -11,9 +11,16 @@ static void REAL(relu_forward)(const bd_layer *layer, const bd_io *io)
 {
     const bd_range r = bd_share_elements(io);
     const REAL(bd_kernels) *k = io->kernels;
+    const real *x = io->x[0];
+    real *out = io->out;
 
     (void)layer;
-    k->relu((real *)io->out + r.from, (const real *)io->x[0] + r.from, r.count);
+    for (bd_size i = r.from, count; i < r.from + r.count; i += count) { /* signs while out is near */
+        count = r.from + r.count - i < AT_ONCE ? r.from + r.count - i : AT_ONCE;
+        k->relu(out + i, x + i, count);
+        if (io->sign)
+            k->relu_signs(io->sign + i, out + i, count);
+    }
 }
 
 static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
@@ -37,6 +44,8 @@ static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 #include "../../kernels/kernels.h"
 #include "../share.h"
 #include "same_shape.h"
+
+enum { AT_ONCE = 2048 };
 
 static double below_0(const bd_layer *layer)
 {

@@ -1,6 +1,7 @@
-"""A net that nobody looks into remembers that its parameters are finite, and passes over the rows of W that meet a 0.
+"""A net that nobody looks into remembers that its parameters are finite and the same.
 
-Whatever may have written parameters makes it forget: 0 times infinity is NaN, in every prediction.
+Predictions then pass over the rows of W that meet a 0, and use what was made of filters before. Whatever may have written
+parameters makes the net forget: 0 times infinity is NaN, in every prediction.
 """
 
 import ctypes
@@ -20,6 +21,10 @@ NETS = {
     "convolution": lambda: [
         *(bd.Convolution(filters=8, size=5), bd.Relu(), bd.Pooling(2, 2, stride=2)),
         *(bd.Affine(units=100), bd.Relu(), bd.Affine(units=10)),
+    ],
+    "filters of 3 by 3": lambda: [
+        *(bd.Convolution(filters=16, size=3, pad=1), bd.Relu(), bd.Convolution(filters=32, size=3, pad=1), bd.Relu()),
+        *(bd.Pooling(2, 2, stride=2), bd.Convolution(filters=16, size=3), bd.Affine(units=10)),
     ],
 }
 
@@ -142,6 +147,30 @@ def test_a_net_with_a_layer_of_python_never_passes_over(digits):
     assert np.isfinite(settled(net, flat)).all()
     spoils.net = net
     assert np.isnan(net.predict(flat)).any()
+
+
+def test_what_was_made_of_filters_is_made_again(digits):
+    (x, t), name = digits, "filters of 3 by 3"
+    net = net_of(name)
+
+    def scores_are_those_of_a_net_that_knows_nothing():
+        """More than once, for batches that need more room and less."""
+        for n in (1, 3, 1, 2, 40, 1, 1):
+            other = net_of(name)
+            for array, given in zip(other.params.values(), copies(net).values(), strict=True):
+                array[...] = given
+            settled(net, x[:1])
+            assert net.predict(x[:n]).tobytes() == other.predict(x[:n]).tobytes()
+
+    scores_are_those_of_a_net_that_knows_nothing()
+    net.train_step(x[:10], t[:10], bd.SGD(lr=0.1))
+    scores_are_those_of_a_net_that_knows_nothing()
+    net.params["W2"] *= 1.5
+    scores_are_those_of_a_net_that_knows_nothing()
+    net.params["W2"][3, 2, 1, 1] = 1e30  # too large for Winograd's method
+    scores_are_those_of_a_net_that_knows_nothing()
+    net.params["W2"][3, 2, 1, 1] = 0.1
+    scores_are_those_of_a_net_that_knows_nothing()
 
 
 def test_weights_that_are_not_finite_stay_so(digits):

@@ -45,6 +45,7 @@ static inline bool enter(NetObject *self)
     if (!enter_to_read(self))
         return false;
     self->params = UNKNOWN;
+    bd_net_params_are_known(self->net, false);
     return true;
 }
 

@@ -529,7 +529,7 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
     char *to = PyArray_DATA(scores);
     const size_t row = (size_t)width * bd_dtype_size(bd_net_dtype(self->net));
     failed = false;
-    bd_net_params_are_finite(self->net, params_are_finite(self));
+    bd_net_params_are_known(self->net, params_are_finite(self));
     for (bd_size i = 0; i < n && !failed;) {
         Py_BEGIN_ALLOW_THREADS bd_net_take_threads(self->net, chunk);
         const double start = chunk < n ? seconds() : 0; /* the clock takes as long as a small layer */
@@ -541,7 +541,6 @@ static PyObject *net_predict(PyObject *object, PyObject *x_object)
         bd_net_give_threads(self->net);
         Py_END_ALLOW_THREADS failed = status || PyErr_CheckSignals();
     }
-    bd_net_params_are_finite(self->net, false);
     if (status)
         raise_status(status, NULL, NULL);
 done:

@@ -181,6 +181,7 @@ typedef struct {
     bd_size keep_index; /* the same, integers */
     bd_size work;       /* reals of scratch in one call, for each part */
     bd_size common;     /* reals of scratch that all parts share */
+    bd_size prepared;   /* reals that forward can make of the parameters, for runs in which they are the same */
     bd_size draws;      /* random numbers that forward takes in training */
     bd_size macs;       /* multiply-adds of forward, for summaries */
 } bd_form;
@@ -204,6 +205,7 @@ typedef struct {
     void *keep;
     int64_t *keep_index;
     void *work, *common;
+    void *prepared; /* form.prepared reals; or NULL: not worth it */
     const bd_target *target;
     const void *dout;       /* of out; for a loss one number */
     void *dx[BD_MAX_INPUT]; /* NULL: not wanted */
@@ -213,6 +215,7 @@ typedef struct {
     bool *stop;          /* set by a kind that calls out of the core and failed there: the run ends */
     bool training;
     bool finite;           /* all parameters are known to be */
+    bool is_prepared;      /* by a run before this one */
     bool relu_out;         /* only with BD_CAN_RELU: store max(out, 0) */
     bool x_last, out_last; /* only with BD_IMAGES: x and dx, out and dout are n h w c, not n c h w */
     bool relu_dx;          /* only with BD_CAN_RELU: x came from a ReLU, so dx is 0 where x is not above 0 */
@@ -447,8 +450,9 @@ void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context);
 
 /* All that follow need bd_net_reserve(n) before, and do not allocate. */
 
-/* For the runs that follow: are all parameters known to be finite? */
-void bd_net_params_are_finite(bd_net *net, bool finite);
+/* For the runs that follow, until the next call of this: are all parameters known to be finite, and to stay the same?
+ */
+void bd_net_params_are_known(bd_net *net, bool known);
 /* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
  * ended it; so may all that follow. */
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);

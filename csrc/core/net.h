@@ -35,7 +35,7 @@ typedef struct {
     bool relu_dx, relu_dx_done;
     int pool;    /* the step of a pool that this one does, forward and backward; or 0 */
     bool pooled; /* is that pool */
-    size_t keep_at, keep_index_at;
+    size_t keep_at, keep_index_at, prepared_at;
     bd_size draws_before; /* random numbers per sample that the steps before take */
 } net_step;
 
@@ -67,7 +67,8 @@ struct bd_net {
     bool stopped;           /* by a layer or by poll, in the run that is on */
     bool (*poll)(void *);   /* is asked between steps whether to go on */
     void *poll_context;
-    bool finite;   /* all parameters are known to be */
+    bool known;    /* all parameters are known to be finite, and to stay the same */
+    bool prepared; /* since they are known there has been a run */
     bool risky;    /* the gradient holds huge numbers: the update may overflow */
     bd_size draws; /* random numbers per sample in one run */
 };

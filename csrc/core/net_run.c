@@ -66,9 +66,11 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
                 draws = form.draws;
             const size_t keep_at = place(&maker, form.keep, size);
             const size_t keep_index_at = place(&maker, form.keep_index, sizeof(int64_t));
+            const size_t prepared_at = place(&maker, form.prepared, size);
             if (attempt) {
                 step->keep_at = keep_at;
                 step->keep_index_at = keep_index_at;
+                step->prepared_at = prepared_at;
             }
         }
         const size_t work_at = place(&maker, work, size), work_bytes = maker.used - work_at;
@@ -85,6 +87,7 @@ bd_status bd_net_reserve(bd_net *net, bd_size n)
                 return BD_NO_MEMORY;
             bd_free(net->activations);
             net->activations = activations;
+            net->prepared = false;
         } else {
             net->work_at = work_at;
             net->work_bytes = work_bytes;
@@ -192,7 +195,9 @@ static bd_io io_of(bd_net *net, const net_run *run, const net_step *step, bd_sha
                 .kernels = bd_kernels(net->dtype),
                 .stop = &net->stopped,
                 .training = run->training,
-                .finite = net->finite,
+                .prepared = net->known && step->form.prepared ? net->activations + step->prepared_at : NULL,
+                .is_prepared = net->prepared,
+                .finite = net->known,
                 .x_last = run->fuse && net->value[step->in[0]].channels_last,
                 .relu_out = run->fuse && step->relu_out,
                 .out_last = run->fuse && net->value[out].channels_last,

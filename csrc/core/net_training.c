@@ -57,9 +57,10 @@ static bd_status loss_and_hits(bd_net *net, double *loss, bd_size *hits, const n
     return BD_OK;
 }
 
-void bd_net_params_are_finite(bd_net *net, bool finite)
+void bd_net_params_are_known(bd_net *net, bool known)
 {
-    net->finite = finite;
+    net->known = known;
+    net->prepared &= known;
 }
 
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse_steps)
@@ -68,6 +69,7 @@ bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bo
 
     net_forward(net, &(net_run){.x = x, .scores = scores, .n = n, .training = training, .fuse = fuse_steps}, 0);
     net_give_threads(net, taken);
+    net->prepared = net->known && !net->stopped;
     return net->stopped ? BD_STOPPED : BD_OK;
 }
 

@@ -63,6 +63,19 @@ static bool REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real 
     return tame;
 }
 
+static void REAL(clear_padding)(real *frame, const bd_window *framed, bd_size pad)
+{
+    const bd_size row = framed->w * framed->c, side = pad * framed->c;
+
+    for (bd_size y = 0; y < framed->h; y++, frame += row)
+        if (y < pad || y >= framed->h - pad) {
+            memset(frame, 0, (size_t)row * sizeof *frame);
+        } else {
+            memset(frame, 0, (size_t)side * sizeof *frame);
+            memset(frame + row - side, 0, (size_t)side * sizeof *frame);
+        }
+}
+
 /* Copies what lies inside the padding of frame to dx, 0 where mask is given and not above 0. */
 static void REAL(unframe)(real *dx, const real *frame, const bd_window *s, const real *mask, const REAL(bd_kernels) * k)
 {
@@ -86,6 +99,26 @@ static void REAL(pieces_of)(real *piece[PIECES], real *work, const bd_window *s,
         piece[i] = work;
 }
 
+/* The filters as Winograd's method wants them, or NULL if some are not tame: made in `room`, or of parameters that stay
+ * the same once for all runs. */
+static real *REAL(filters_of)(const bd_io *io, real *room, bd_size c, bd_size f)
+{
+    const REAL(bd_kernels) *k = io->kernels;
+    real *tame = io->prepared, *filters = tame ? tame + PREPARED_FIRST : room;
+    const bool mine = !tame || (!io->is_prepared && bd_is_last(io));
+    const bool are_tame = mine && k->all_below(io->param[W], 9 * c * f, TAME);
+
+    if (are_tame)
+        k->winograd_filters(filters, io->param[W], c, f, 9, 9 * c, false);
+    if (!tame)
+        return are_tame ? filters : NULL;
+    if (mine)
+        *tame = are_tame;
+    if (!io->is_prepared)
+        bd_meet(io);
+    return *tame != 0 ? filters : NULL;
+}
+
 /* The parts share the images; or, if there are too few, the rows of each: two by two, as a pool or Winograd's method
  * takes them. */
 static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
@@ -99,23 +132,21 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     const bd_size first = (io->winner ? rows.from / 2 * (s.ow / 2) : rows.from * s.ow) * f; /* of the results */
     const REAL(bd_kernels) *k = io->kernels;
     const bool relu = io->relu_out && !io->winner; /* what is pooled meets its ReLU there */
-    const bool winograd =
-        sizeof(real) == sizeof(float) && winograd_possible(&s, f) && k->all_below(io->param[W], 9 * s.c * f, TAME);
-    real *piece[PIECES];
+    real *piece[PIECES], *filters = NULL;          /* for Winograd's method */
     bd_window mine = framed;
 
+    REAL(pieces_of)(piece, io->work, &s, f);
+    if (sizeof(real) == sizeof(float) && winograd_possible(&s, f))
+        filters = REAL(filters_of)(io, piece[SQUARES], s.c, f);
     if (!images.count || !rows.count)
         return;
     mine.oh = rows.count;
     mine.h = (rows.count - 1) * s.stride + s.dilation * (s.fh - 1) + 1;
     const bd_window squares = squares_of(&mine, f);
-    REAL(pieces_of)(piece, io->work, &s, f);
-    if (winograd)
-        k->winograd_filters(piece[SQUARES], io->param[W], s.c, f, 9, 9 * s.c, false);
-    else
+    if (!filters)
         REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
-    bool turned = !winograd;
-    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    bool turned = !filters;
+    REAL(clear_padding)(piece[FRAME], &framed, s.pad);
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
         real *out = (real *)io->out + i * area * f, *winner = io->winner ? (real *)io->winner + i * area * f : NULL;
@@ -124,10 +155,10 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
         real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         const bool tame = s.pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad, k)
-                                : winograd && k->all_below(x, image, TAME);
+                                : filters && k->all_below(x, image, TAME);
         x = (s.pad ? piece[FRAME] : x) + rows.from * s.stride * framed.w * s.c;
-        if (winograd && tame) {
-            k->convolve_winograd(to, x, piece[SQUARES], &mine, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
+        if (filters && tame) {
+            k->convolve_winograd(to, x, filters, &mine, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
         } else {
             if (!turned)
                 REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
@@ -305,7 +336,7 @@ static void REAL(convolution_backward)(const bd_layer *layer, const bd_io *io)
                           k->all_below(io->param[W], size, TAME);
     if (winograd && mine.count)
         k->winograd_filters(piece[SQUARES], io->param[W], f, s.c, 9 * s.c, 9, true);
-    memset(piece[FRAME], 0, (size_t)(framed.h * framed.w * s.c) * sizeof(real));
+    REAL(clear_padding)(piece[FRAME], &framed, s.pad);
     memset(piece[BACK_FRAME], 0, (size_t)(back.h * back.w * back.c) * sizeof(real));
     for (bd_size i = mine.from; i < mine.from + mine.count; i++) {
         real *dw = sums + i * stride, *db = dw + size;
@@ -419,7 +450,8 @@ enum {
     PIECES
 };
 
-enum { SHORT_RUN = 16 }; /* of a window's row: too short to look for what of dout is 0 */
+enum { PREPARED_FIRST = 16 }; /* number of io->prepared that belongs to the filters; before it: are they tame? */
+enum { SHORT_RUN = 16 };      /* of a window's row: too short to look for what of dout is 0 */
 
 #define TAME ((real)1e15) /* sums of products of smaller numbers are finite, in whatever order */
 
@@ -604,6 +636,8 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
         return BD_TOO_LARGE;
     }
     const bd_size size = bd_count(&form->param[W]);
+    if (piece[SQUARES])
+        form->prepared = PREPARED_FIRST + piece[SQUARES];
     form->common = 2 * BD_MOST_THREADS + (bunches_of(x->dim[0], size) + 1) * bunch_size(size, filters);
     form->macs = size * s.oh * s.ow;
     return BD_OK;

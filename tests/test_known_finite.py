@@ -1,7 +1,7 @@
 """A net that nobody looks into remembers that its parameters are finite and the same.
 
-Predictions then pass over the rows of W that meet a 0, and use what was made of filters before. Whatever may have written
-parameters makes the net forget: 0 times infinity is NaN, in every prediction.
+Predictions then pass over the rows of W that meet a 0, and use what was made of filters before. Whatever may have
+written parameters makes the net forget: 0 times infinity is NaN, in every prediction.
 """
 
 import ctypes

@@ -92,8 +92,9 @@ static PyObject *softmax(PyObject *module, PyObject *object)
         goto done;
     const bd_size c = PyArray_DIM(x, ndim - 1), n = PyArray_SIZE(x) / c;
     Py_BEGIN_ALLOW_THREADS if (PyArray_TYPE(x) == NPY_FLOAT)((const bd_kernels_f32 *)bd_kernels(BD_F32))
-        ->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
-    else((const bd_kernels_f64 *)bd_kernels(BD_F64))->softmax_rows(PyArray_DATA(out), PyArray_DATA(x), n, c);
+        ->softmax_rows(PyArray_DATA(out), NULL, NULL, PyArray_DATA(x), n, c);
+    else((const bd_kernels_f64 *)bd_kernels(BD_F64))
+        ->softmax_rows(PyArray_DATA(out), NULL, NULL, PyArray_DATA(x), n, c);
     Py_END_ALLOW_THREADS done : Py_DECREF(x);
     return (PyObject *)out;
 }

@@ -90,8 +90,8 @@ typedef struct {
     void (*sigmoid_backward)(real *dx, const real *dout, const real *out, bd_size n);
     void (*tanh_backward)(real *dx, const real *dout, const real *out, bd_size n);
 
-    /* y (n, c) = softmax of each row of x */
-    void (*softmax_rows)(real *y, const real *x, bd_size n, bd_size c);
+    /* y (n, c) = softmax of each row of x; and, unless NULL, the largest of each row and the sum of exp(x - that) */
+    void (*softmax_rows)(real *y, real *most, real *total, const real *x, bd_size n, bd_size c);
     /* Is every |x| < limit? A NaN is not. With an infinite limit: does x hold neither NaN nor infinity? */
     bool (*all_below)(const real *x, bd_size n, real limit);
     bool (*copy_below)(real *out, const real *x, bd_size n, real limit); /* the same, while x is copied to out */

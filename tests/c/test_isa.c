@@ -56,7 +56,7 @@ static void REAL(run_all)(real *out)
     k->tanh(out += BLOCK, x, BLOCK);
     k->sigmoid_backward(out += BLOCK, x, y, BLOCK);
     k->tanh_backward(out += BLOCK, x, y, BLOCK);
-    k->softmax_rows(out += BLOCK, x, ROWS, COLUMNS);
+    k->softmax_rows(out += BLOCK, NULL, NULL, x, ROWS, COLUMNS);
     memcpy(out += BLOCK, x, sizeof x);
     k->adam(out, y, m, v, BLOCK, (real)0.1L, (real)0.1L, (real)0.01L, (real)1e-7L);
     memset(out += BLOCK, 0, BLOCK * sizeof *out);

@@ -321,9 +321,10 @@ static void REAL(check_softmax_row)(const real *x, const real *y, bd_size c)
 
 static void REAL(check_softmax)(void)
 {
-    enum { ROWS = 4 };
+    enum { ROWS = 27 }; /* short ones are done together */
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
     uint64_t state = 6;
+    real most[ROWS], total[ROWS], alone_most, alone_total;
 
     for (bd_size c = 1; c <= 100; c += c < 70 ? 1 : 15)
         for (size_t tail = 0; tail < 2 * sizeof(real); tail += sizeof(real)) {
@@ -331,67 +332,91 @@ static void REAL(check_softmax)(void)
             real *x = place_array(0, bytes, tail), *y = place_array(1, bytes, tail), *alone = place_array(2, bytes, 0);
             for (bd_size i = 0; i < ROWS * c; i++)
                 x[i] = (real)random_between(&state, -6, 6);
-            k->softmax_rows(y, x, ROWS, c);
+            k->softmax_rows(y, most, total, x, ROWS, c);
             CHECK(place_intact(0) && place_intact(1));
             for (bd_size row = 0; row < ROWS; row++) {
                 REAL(check_softmax_row)(x + row * c, y + row * c, c);
-                k->softmax_rows(alone, x + row * c, 1, c);
-                for (bd_size i = 0; i < c; i++)
+                k->softmax_rows(alone, &alone_most, &alone_total, x + row * c, 1, c);
+                CHECK(same_number(alone_most, most[row]) && same_number(alone_total, total[row]));
+                long double sum = 0;
+                for (bd_size i = 0; i < c; i++) {
                     CHECK(same_number(alone[i], y[row * c + i]));
+                    CHECK(x[row * c + i] <= most[row]);
+                    sum += expl((long double)x[row * c + i] - most[row]);
+                }
+                CHECK_NEAR(total[row], sum, sum * (long double)(dtype_eps(DTYPE(real)) * (double)(c + 4)));
             }
         }
-    k->softmax_rows(NULL, NULL, 0, 5);
+    k->softmax_rows(NULL, NULL, NULL, NULL, 0, 5);
+}
+
+/* All rows are x: the first is looked at, the others must be like it. */
+static void REAL(softmax_of_equal_rows)(real *y, const real *x, bd_size rows, bd_size c)
+{
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    real *all = place_array(0, (size_t)(rows * c) * sizeof(real), 0),
+         *out = place_array(1, (size_t)(rows * c) * sizeof(real), 0);
+
+    for (bd_size i = 0; i < rows * c; i++)
+        all[i] = x[i % c];
+    k->softmax_rows(out, NULL, NULL, all, rows, c);
+    memcpy(y, out, (size_t)c * sizeof *y);
+    for (bd_size i = 0; i < rows * c; i++)
+        CHECK(same_number(out[i], y[i % c]));
 }
 
 static void REAL(check_softmax_extremes)(void)
 {
-    enum { C = 21 };
-    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    enum { MOST = 21 };
     const real most = (real)dtype_largest(DTYPE(real));
     const real wide[] = {(real)1e30, (real)-1e30, (real)3e38, -most, most, 1000, -1000};
-    real x[C], y[C];
+    real x[MOST], y[MOST];
 
-    for (size_t w = 0; w < sizeof wide / sizeof *wide; w++) { /* all alike, however large */
-        for (int i = 0; i < C; i++)
-            x[i] = wide[w];
-        k->softmax_rows(y, x, 1, C);
-        for (int i = 0; i < C; i++)
-            CHECK_NEAR(y[i], 1.L / C, 2 * (long double)dtype_eps(DTYPE(real)));
-    }
-    for (int at = 0; at < C; at++) { /* one far above the others */
-        for (int i = 0; i < C; i++)
-            x[i] = i == at ? most : i % 3 ? -most : i % 2 ? -(real)INFINITY : 0;
-        k->softmax_rows(y, x, 1, C);
-        for (int i = 0; i < C; i++)
-            CHECK_SAY(same_number(y[i], i == at), "element %d is %Lg", i, (long double)y[i]);
-    }
-    for (int at = 0; at < C; at++) { /* -inf takes no part */
-        for (int i = 0; i < C; i++)
-            x[i] = i == at ? -(real)INFINITY : 2;
-        k->softmax_rows(y, x, 1, C);
-        for (int i = 0; i < C; i++)
-            CHECK_NEAR(y[i], i == at ? 0 : 1.L / (C - 1), 2 * (long double)dtype_eps(DTYPE(real)));
-    }
+    for (bd_size rows = 1; rows <= 20; rows += 19)
+        for (int c = 5; c <= MOST; c += 8) {
+            for (size_t w = 0; w < sizeof wide / sizeof *wide; w++) { /* all alike, however large */
+                for (int i = 0; i < c; i++)
+                    x[i] = wide[w];
+                REAL(softmax_of_equal_rows)(y, x, rows, c);
+                for (int i = 0; i < c; i++)
+                    CHECK_NEAR(y[i], 1.L / c, 2 * (long double)dtype_eps(DTYPE(real)));
+            }
+            for (int at = 0; at < c; at++) { /* one far above the others */
+                for (int i = 0; i < c; i++)
+                    x[i] = i == at ? most : i % 3 ? -most : i % 2 ? -(real)INFINITY : 0;
+                REAL(softmax_of_equal_rows)(y, x, rows, c);
+                for (int i = 0; i < c; i++)
+                    CHECK_SAY(same_number(y[i], i == at), "element %d is %Lg", i, (long double)y[i]);
+            }
+            for (int at = 0; at < c; at++) { /* -inf takes no part */
+                for (int i = 0; i < c; i++)
+                    x[i] = i == at ? -(real)INFINITY : 2;
+                REAL(softmax_of_equal_rows)(y, x, rows, c);
+                for (int i = 0; i < c; i++)
+                    CHECK_NEAR(y[i], i == at ? 0 : 1.L / (c - 1), 2 * (long double)dtype_eps(DTYPE(real)));
+            }
+        }
 }
 
 /* NaN, infinity and a row of -inf spoil their row, visibly, and no other. */
 static void REAL(check_softmax_not_finite)(void)
 {
-    enum { ROWS = 3, C = 19 };
+    enum { ROWS = 20, MOST = 19, SPOILT = 6 };
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
-    real x[ROWS * C], y[ROWS * C];
+    real x[ROWS * MOST], y[ROWS * MOST];
 
-    for (int kind = 0; kind < 3; kind++)
-        for (int at = 0; at < C; at++) {
-            for (int i = 0; i < ROWS * C; i++)
-                x[i] = (real)(i % 5);
-            for (int i = 0; i < C; i++)
-                if (kind == 2 || i == at)
-                    x[C + i] = kind == 0 ? (real)NAN : kind == 1 ? (real)INFINITY : -(real)INFINITY;
-            k->softmax_rows(y, x, ROWS, C);
-            for (int i = 0; i < C; i++)
-                CHECK(isfinite(y[i]) && isnan(y[C + i]) && isfinite(y[2 * C + i]));
-        }
+    for (int c = 6; c <= MOST; c += MOST - 6)
+        for (int kind = 0; kind < 3; kind++)
+            for (int at = 0; at < c; at++) {
+                for (int i = 0; i < ROWS * c; i++)
+                    x[i] = (real)(i % 5);
+                for (int i = 0; i < c; i++)
+                    if (kind == 2 || i == at)
+                        x[SPOILT * c + i] = kind == 0 ? (real)NAN : kind == 1 ? (real)INFINITY : -(real)INFINITY;
+                k->softmax_rows(y, NULL, NULL, x, ROWS, c);
+                for (int i = 0; i < ROWS * c; i++)
+                    CHECK(i / c == SPOILT ? isnan(y[i]) : isfinite(y[i]));
+            }
 }
 
 /* ---------------------------------------------------------------- all_below */

@@ -14,7 +14,7 @@ static void REAL(softmax_forward)(const bd_layer *layer, const bd_io *io)
     const REAL(bd_kernels) *k = io->kernels;
 
     (void)layer;
-    k->softmax_rows((real *)io->out + rows.from * c, (const real *)io->x[0] + rows.from * c, rows.count, c);
+    k->softmax_rows((real *)io->out + rows.from * c, NULL, NULL, (const real *)io->x[0] + rows.from * c, rows.count, c);
 }
 
 static void REAL(softmax_backward)(const bd_layer *layer, const bd_io *io)

@@ -5,27 +5,23 @@
  *               dx = dout * (y * t.sum(1, keepdims=True) - t) / n
  *
  * Shapes:       x (n, c); t an index (n) or rows (n, c); loss one number; keeps y (n, c).
- * With eps 0 the logarithm is taken exactly: log y = (x - max x) + log y_max, and y_max is at least 1 / c. With eps the
- * loss is the book's, which differentiates as if eps were not there: so does this backward.
+ * With eps 0 the logarithm is taken exactly: log y = x - max x - log sum exp(x - max x), and that sum is between 1 and
+ * c. With eps the loss is the book's, which differentiates as if eps were not there: so does this backward.
  */
 #ifdef real
 
-static bd_size REAL(largest_of)(const real *y, bd_size c)
+/* With some digits more than the loss has. */
+static long double REAL(log_of)(long double x)
 {
-    bd_size best = 0;
-
-    for (bd_size j = 1; j < c; j++)
-        if (y[j] > y[best])
-            best = j;
-    return best;
+    return sizeof(real) == sizeof(float) ? (long double)log((double)x) : logl(x);
 }
 
-/* -log of the probability of a class, from the scores x and probabilities y of one sample, the largest at `best` */
-static long double REAL(surprise)(const real *x, const real *y, bd_size best, bd_size class, double eps)
+/* -log of the probability of a class: its score is x, its probability y; the largest score and the sum of the sample */
+static long double REAL(surprise)(real x, real y, real most, real total, double eps)
 {
     if (eps != 0)
-        return -logl((long double)y[class] + (long double)eps);
-    return ((long double)x[best] - x[class]) - logl(y[best]);
+        return -REAL(log_of)((long double)y + (long double)eps);
+    return ((long double)most - x) + REAL(log_of)(total);
 }
 
 static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *io)
@@ -34,21 +30,22 @@ static void REAL(softmax_with_loss_forward)(const bd_layer *layer, const bd_io *
     const REAL(bd_kernels) *k = io->kernels;
     const double eps = layer->hyper[EPS].f;
     const real *x = io->x[0], *t = io->target->rows;
-    real *y = io->keep, *loss = io->out;
-    long double total = 0;
+    real *y = io->keep, *most = y + n * c, *total = most + n, *loss = io->out;
+    long double sum = 0;
 
-    k->softmax_rows(y, x, n, c);
+    k->softmax_rows(y, most, total, x, n, c);
     for (bd_size i = 0; i < n; i++) {
-        const bd_size row = i * c, best = REAL(largest_of)(y + row, c);
+        const bd_size row = i * c;
         if (io->target->index) {
-            total += REAL(surprise)(x + row, y + row, best, io->target->index[i], eps);
+            const bd_size at = row + io->target->index[i];
+            sum += REAL(surprise)(x[at], y[at], most[i], total[i], eps);
         } else {
-            for (bd_size j = 0; j < c; j++)
-                if (t[row + j] != 0) /* 0 log 0 is 0 */
-                    total += t[row + j] * REAL(surprise)(x + row, y + row, best, j, eps);
+            for (bd_size at = row; at < row + c; at++)
+                if (t[at] != 0) /* 0 log 0 is 0 */
+                    sum += t[at] * REAL(surprise)(x[at], y[at], most[i], total[i], eps);
         }
     }
-    *loss = (real)(total / (long double)n);
+    *loss = (real)(sum / (long double)n);
 }
 
 static void REAL(softmax_with_loss_backward)(const bd_layer *layer, const bd_io *io)
@@ -99,7 +96,7 @@ static bd_status softmax_with_loss_shape(const bd_layer *layer, const bd_shape *
         return BD_BAD_NDIM;
     }
     form->out = bd_shape1(1);
-    form->keep = bd_count(x);
+    form->keep = bd_count(x) + 2 * x->dim[0]; /* probabilities, and of each sample the largest score and the sum */
     return BD_OK;
 }
 

@@ -156,6 +156,8 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         const bool tame = s.pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad, k)
                                 : filters && k->all_below(x, image, TAME);
+        if (io->keep_index && rows.from == 0)
+            io->keep_index[i] = tame;
         x = (s.pad ? piece[FRAME] : x) + rows.from * s.stride * framed.w * s.c;
         if (filters && tame) {
             k->convolve_winograd(to, x, filters, &mine, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
@@ -204,16 +206,18 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
  * share. */
 static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
-    const bd_size out = bd_count(io->out_shape), in = bd_count(io->shape);
-    const bd_range of_out = bd_share(io, out, BD_LINE), of_x = bd_share(io, in, BD_LINE);
+    const bd_size out = bd_count(io->out_shape), image = bd_features(io->shape);
+    const bd_range of_out = bd_share(io, out, BD_LINE), images = bd_share(io, io->shape->dim[0], 1);
     int64_t *count = io->common, total = 0; /* of each part; too many if x is not finite */
 
     if (!list_possible(s, f) || (!io->winner && s->fw * s->c < SHORT_RUN))
         return false;
     /* of a square all but one are 0 */
     count[io->part] = io->winner ? 0 : k->count_nonzero((const real *)io->dout + of_out.from, of_out.count);
-    if (!k->all_below((const real *)io->x[0] + of_x.from, of_x.count, (real)INFINITY))
-        count[io->part] = out + 1;
+    for (bd_size i = images.from; i < images.from + images.count; i++) /* inside a net nobody changes x meanwhile */
+        if (!(io->winner && io->keep_index[i]) &&
+            !k->all_below((const real *)io->x[0] + i * image, image, (real)INFINITY))
+            count[io->part] = out + 1;
     bd_meet(io);
     for (int i = 0; i < io->parts || i < 1; i++)
         total += count[i];
@@ -638,6 +642,7 @@ static bd_status convolution_shape(const bd_layer *layer, const bd_shape *x, bd_
     const bd_size size = bd_count(&form->param[W]);
     if (piece[SQUARES])
         form->prepared = PREPARED_FIRST + piece[SQUARES];
+    form->keep_index = x->dim[0]; /* is the image tame, as far as forward had to know? */
     form->common = 2 * BD_MOST_THREADS + (bunches_of(x->dim[0], size) + 1) * bunch_size(size, filters);
     form->macs = size * s.oh * s.ow;
     return BD_OK;

@@ -2,8 +2,8 @@
  * with the same result, because shares only say who computes a number and never how (badak.h, bd_io).
  *
  * Threads start with the first call that is worth it, so an import starts none. For a short time after a job they spin
- * for the next, which may come with another call; then they sleep. Signals are not for them. A forked child has none of
- * them: it forgets the pool, and starts its own when it needs one.
+ * for the next, which may come with another call: for longer if the one before came soon. Then they sleep. Signals are
+ * not for them. A forked child has none of them: it forgets the pool, and starts its own when it needs one.
  *
  * When another process has a processor that a worker needs, each meeting can last as long as the system lets that
  * process run: milliseconds, for work of microseconds. So when part 0 has waited much longer than it worked, the pool
@@ -20,7 +20,7 @@
 
 #include "badak.h"
 
-enum { SPIN_NANOSECONDS = 200000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
+enum { SPIN_NANOSECONDS = 200000, EAGER_NANOSECONDS = 1000000, ALONE_NANOSECONDS = 5000, STACK_BYTES = 1 << 20 };
 
 /* To wait twice as long as one works is too long. A rest is this many times as long as the wait: to find that the
  * others are still late costs three in a hundred. */
@@ -72,7 +72,7 @@ static void pause_a_little(void)
 }
 
 /* At first for itself; then it offers its processor to others, one of whom may be who it waits for. */
-static bool spin(counter *c, unsigned seen)
+static bool spin(counter *c, unsigned seen, int64_t most)
 {
     const int64_t began = nanoseconds();
 
@@ -83,7 +83,7 @@ static bool spin(counter *c, unsigned seen)
             pause_a_little();
         }
         const int64_t waited = nanoseconds() - began;
-        if (waited > SPIN_NANOSECONDS)
+        if (waited > most)
             break;
         if (waited > ALONE_NANOSECONDS)
             sched_yield();
@@ -91,9 +91,9 @@ static bool spin(counter *c, unsigned seen)
     return false;
 }
 
-static void wait_beyond(counter *c, unsigned seen)
+static void wait_beyond(counter *c, unsigned seen, int64_t spinning)
 {
-    if (spin(c, seen))
+    if (spin(c, seen, spinning))
         return;
     pthread_mutex_lock(&c->mutex);
     atomic_fetch_add(&c->sleepers, 1);
@@ -130,7 +130,7 @@ static void meet(int part)
     if (is_last_to_arrive())
         return;
     const int64_t began = part ? 0 : nanoseconds();
-    wait_beyond(&pool.meetings, seen);
+    wait_beyond(&pool.meetings, seen, SPIN_NANOSECONDS);
     if (!part)
         pool.waited += nanoseconds() - began;
 }
@@ -176,8 +176,12 @@ static void *work_for_ever(void *part)
     counter *jobs = part;
     const int index = (int)(jobs - pool.jobs);
 
+    int64_t spinning = SPIN_NANOSECONDS;
+
     for (unsigned seen = 0;; seen++) {
-        wait_beyond(jobs, seen);
+        const int64_t began = nanoseconds();
+        wait_beyond(jobs, seen, spinning);
+        spinning = nanoseconds() - began < EAGER_NANOSECONDS ? EAGER_NANOSECONDS : SPIN_NANOSECONDS;
         if (atomic_load(&pool.patient))
             leave_processor(pool.processor);
         pool.work(pool.context, index, pool.parts);

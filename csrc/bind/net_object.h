@@ -54,12 +54,31 @@ static inline void leave(NetObject *self)
     atomic_flag_clear(&self->busy);
 }
 
-/* ---------------------------------------------------------------- net_type.c */
+/* ---------------------------------------------------------------- net_views.c */
+
+PyObject *net_names(PyObject *object, PyObject *args);
+PyObject *net_array(PyObject *object, PyObject *args);
+PyObject *net_arrays(PyObject *object, PyObject *args);
+PyObject *net_steps(PyObject *object, PyObject *unused);
+
+/* ---------------------------------------------------------------- net_calls.c */
 
 /* x (n, ...) and t as the net reads them, n at least 1: a new reference, and one in t->array. */
 PyArrayObject *intake_x_and_t(NetObject *self, PyObject *x_object, PyObject *t_object, bd_size *n, target_in *t);
 /* Room for n samples; -1 and MemoryError if there is none. */
 int reserve(NetObject *self, bd_size n);
+
+PyObject *net_predict(PyObject *object, PyObject *x_object);
+PyObject *net_evaluate(PyObject *object, PyObject *args);
+PyObject *net_gradient(PyObject *object, PyObject *args);
+PyObject *net_penalty(PyObject *object, PyObject *number);
+PyObject *net_bind(PyObject *object, PyObject *args);
+PyObject *net_train(PyObject *object, PyObject *const *args, Py_ssize_t count);
+PyObject *net_fit_slice(PyObject *object, PyObject *args);
+PyObject *net_prepare_x(PyObject *object, PyObject *args);
+PyObject *net_prepare_t(PyObject *object, PyObject *args);
+PyObject *net_prepare(PyObject *object, PyObject *args);
+PyObject *net_shuffled(PyObject *object, PyObject *args);
 
 /* ---------------------------------------------------------------- gradcheck.c */
 

@@ -274,7 +274,7 @@ def assert_flat(call, world, times=CALLS):
     """
     for _ in range(20):
         call(world)
-    for _ in range(5):
+    for _ in range(15):
         held, blocks, in_use, files = growth(call, world, times)
         if not held and blocks < times // 4 and in_use < BYTES and files == 0:
             return

@@ -35,7 +35,8 @@ def _bars(axes, works, labels):
             first = name not in axes.get_legend_handles_labels()[1]
             axes.barh(y, min(length, LONGEST), height, color=COLOURS[name], label=name if first else None)
             if length > LONGEST or name == "badak":
-                axes.text(min(length, LONGEST) + 0.03, y, f"{length:.2g}" if length < 10 else f"{length:.0f}", va="center", fontsize=6)
+                text = f"{length:.2g}" if length < 10 else f"{length:.0f}"
+                axes.text(min(length, LONGEST) + 0.03, y, text, va="center", fontsize=6)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(works)), labels, fontsize=8)
     axes.set_ylim(len(works) - 0.5, -0.5)

@@ -515,7 +515,7 @@ def test_an_unknown_name_is_a_key_error_that_lists_the_names():
     net = mlp()
     with pytest.raises(KeyError, match=r"W9.*W1, b1, W2, b2"):
         net.params["W9"] = np.zeros(3)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"W9.*W1, b1, W2, b2"):
         net.params["W9"]
     with pytest.raises((TypeError, AttributeError)):
         del net.params["W1"]

@@ -1,5 +1,6 @@
 """``Net``: a network that is compiled once and then runs, forward, backward and update, in single C calls."""
 
+import itertools
 import math
 import os
 import weakref
@@ -29,11 +30,11 @@ class Arrays(Mapping):
         self._own = own or {}  # name -> function that gives a Python layer's array
 
     def __getitem__(self, name):
+        if name not in self._views:
+            raise KeyError(f"{name!r}: this net has {', '.join(self._views) or 'none'}")
         return self._own[name]() if name in self._own else self._views[name]
 
     def __setitem__(self, name, value):
-        if name not in self._views:
-            raise KeyError(f"{name!r}: this net has {', '.join(self._views) or 'none'}")
         view = self[name]
         if value is view:  # params[name] -= step ends here
             return
@@ -45,6 +46,9 @@ class Arrays(Mapping):
         if value.shape != view.shape:
             raise ValueError(f"{name} has shape {view.shape}, got an array of shape {value.shape}")
         view[...] = value
+
+    def __contains__(self, name):  # Mapping's own would make a view
+        return name in self._views
 
     def __iter__(self):
         return iter(self._views)
@@ -73,6 +77,9 @@ class _ParamViews(Mapping):
         if view is None:
             view = self._alive[name] = self._core.array("params", self._place[name])
         return view
+
+    def __contains__(self, name):
+        return name in self._place
 
     def __iter__(self):
         return iter(self._place)
@@ -553,22 +560,19 @@ def with_children(layers):
 
 def specs_of(layers):
     """(layers of the C core, [(adapter, its place in the plan)] of the Python layers among them)."""
-    adapters = {}
-    at = 0
+    adapters, places = [], itertools.count()
+    return tuple(_spec(layer, adapters, places) for layer in layers), adapters
 
-    def spec(layer):
-        nonlocal at
-        if isinstance(layer, CoreLayer):
-            children = tuple(spec(child) for child in layer._layers)
-            made = _core.Layer(layer.kind, layer.core.hyper, children) if children else layer.core
-        else:
-            adapters[at] = Adapter(layer)
-            made = adapters[at].core()
-        at += 1
-        return made
 
-    specs = tuple(spec(layer) for layer in layers)
-    return specs, [(adapter, place) for place, adapter in adapters.items()]
+def _spec(layer, adapters, places):
+    """The layer of the C core; its children come before it in the plan."""
+    if isinstance(layer, CoreLayer):
+        children = tuple(_spec(child, adapters, places) for child in layer._layers)
+        next(places)
+        return _core.Layer(layer.kind, layer.core.hyper, children) if children else layer.core
+    adapter = Adapter(layer)
+    adapters.append((adapter, next(places)))
+    return adapter.core()
 
 
 def _in_float64(layers):

@@ -4,11 +4,13 @@ Environment: BADAK_STRICT=1 makes warnings errors, BADAK_SANITIZE=1 builds with 
 """
 
 import os
+import subprocess
 import sys
 from glob import glob
 
 import numpy
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 flags = [
     "-std=gnu11",
@@ -39,7 +41,18 @@ core = Extension(
     extra_link_args=link_flags,
 )
 
+
+class Build(build_ext):
+    """With GCC, no second versions of functions for one caller or one stride: smaller by a twentieth, and as fast."""
+
+    def build_extensions(self):
+        command = getattr(self.compiler, "compiler", None)  # Microsoft's has none
+        if command and "Free Software Foundation" in subprocess.check_output([*command, "--version"], text=True):
+            core.extra_compile_args += ["-fno-ipa-cp-clone", "-fno-version-loops-for-strides"]
+        super().build_extensions()
+
+
 # Texts that the package shows or unpacks, from where they are edited: as packages without modules (pyproject.toml).
 texts = ["badak._files.csrc", "badak._files.notebooks.en", "badak._files.notebooks.ko"]
 
-setup(ext_modules=[core], packages=find_packages("python") + texts)
+setup(ext_modules=[core], cmdclass={"build_ext": Build}, packages=find_packages("python") + texts)

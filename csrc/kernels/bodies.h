@@ -11,13 +11,13 @@
 
 #include "convolution.inc"
 
+#include "pooling.inc"
+
 #include "winograd.inc"
 
 #include "listed.inc"
 
 #include "sparse.inc"
-
-#include "pooling.inc"
 
 const bd_kernels_real TABLE = {
     .gemm_nn = KERNEL(gemm_nn),

@@ -35,11 +35,12 @@ typedef struct {
     /* The same for windows of 3 by 3 with stride 1 and dilation 1, even oh and ow, c and f at least 16, and with fewer
      * multiplications: from u (16, c, f), of planes BD_WINOGRAD_PLANE apart, which is made of the filters (3, 3) for
      * `in` channels and `out` results at w, so far apart; turned round, for the way back. work: 16
-     * BD_WINOGRAD_SQUARES (c + f) numbers. */
+     * BD_WINOGRAD_SQUARES (c + f) numbers. If `pool`, out and, unless NULL, winner are as pool_winners makes them of
+     * that, with relu there; mask is then NULL. */
     void (*winograd_filters)(real *u, const real *w, bd_size in, bd_size out, bd_size in_step, bd_size out_step,
                              bool turned);
     void (*convolve_winograd)(real *out, const real *x, const real *u, const bd_window *s, bd_size f, const real *bias,
-                              bool relu, const real *mask, real *work);
+                              bool relu, const real *mask, bool pool, real *winner, real *work);
     /* dw (fh, fw, c, f) += ... likewise, in two steps: m (16, c, f), likewise, += what an image makes of it; then, of n
      * = c f filters, dw += what all images did. */
     void (*winograd_products)(real *m, const real *x, const real *dout, const bd_window *s, bd_size f, real *work);

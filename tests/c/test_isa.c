@@ -22,7 +22,7 @@ static void REAL(run_winograd)(real *out, uint64_t *state)
         memcpy(first + i * 9 * C, filter, sizeof filter);
     }
     k->winograd_filters(u, first, C, F, 9, 9 * C, false);
-    k->convolve_winograd(out, x, u, &s, F, w, true, NULL, work);
+    k->convolve_winograd(out, x, u, &s, F, w, true, NULL, false, NULL, work);
     memset(u, 0, sizeof u);
     k->winograd_products(u, x, out, &s, F, work);
     k->winograd_filter_gradient(w, u, C * F);

@@ -98,6 +98,57 @@ static void REAL(what_is_kept_of_squares_is_what_the_pool_has)(void)
                     REAL(check_squares)(h, w, c, relu, &state);
 }
 
+/* Winograd's method, whose squares they are: the same whether it pools them or the pool does. */
+static void REAL(check_pooled_at_once)(bd_size c, bd_size f, bool relu, uint64_t *state)
+{
+    enum { H = 8, W = 18 };
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    const bd_window s = {
+        .c = c, .h = H + 2, .w = W + 2, .fh = 3, .fw = 3, .stride = 1, .dilation = 1, .oh = H, .ow = W};
+    const bd_window pool = {
+        .c = f, .h = H, .w = W, .fh = 2, .fw = 2, .stride = 2, .dilation = 1, .oh = H / 2, .ow = W / 2};
+    const size_t small = (size_t)(H * W / 4 * f) * sizeof(real);
+    const bd_size work_size = 16 * BD_WINOGRAD_SQUARES * (c + f);
+    real *x = malloc((size_t)(s.h * s.w * c) * sizeof(real)), *bias = malloc((size_t)f * sizeof(real));
+    real *w = malloc((size_t)(9 * c * f) * sizeof(real)), *all = malloc((size_t)(H * W * f) * sizeof(real));
+    real *u = malloc((size_t)(16 * BD_WINOGRAD_PLANE(c * f)) * sizeof(real));
+    real *work = place_array(0, (size_t)work_size * sizeof(real), 0);
+    real *out = place_array(1, small, 0), *winner = place_array(2, small, 0), *expected = malloc(small),
+         *expected_winner = malloc(small);
+
+    for (bd_size i = 0; i < s.h * s.w * c; i++)
+        x[i] = (real)random_between(state, -1, 1);
+    for (bd_size i = 0; i < 9 * c * f; i++)
+        w[i] = (real)random_between(state, -1, 1);
+    for (bd_size i = 0; i < f; i++)
+        bias[i] = i == 3 ? (real)NAN : (real)random_between(state, -1, 1);
+    k->winograd_filters(u, w, c, f, 9, 9 * c, false);
+    k->convolve_winograd(all, x, u, &s, f, bias, false, NULL, false, NULL, work);
+    k->pool_winners(expected, expected_winner, all, &pool, relu);
+    for (int with_winner = 0; with_winner < 2; with_winner++) {
+        memset(out, 0, small);
+        k->convolve_winograd(out, x, u, &s, f, bias, relu, NULL, true, with_winner ? winner : NULL, work);
+        CHECK_BYTES(out, expected, sizeof(real) < 16 ? small : 0); /* a long double has bytes without a meaning */
+    }
+    for (bd_size i = 0; i < H * W / 4 * f; i++)
+        CHECK(winner[i] == expected_winner[i]);
+    for (int i = 0; i < 3; i++)
+        CHECK_SAY(place_intact(i), "array %d was left", i);
+    void *parts[] = {x, bias, w, all, u, expected, expected_winner};
+    for (int j = 0; j < 7; j++)
+        free(parts[j]);
+}
+
+static void REAL(squares_may_be_pooled_as_they_are_made)(void)
+{
+    uint64_t state = 4;
+
+    for (bd_size c = 16; c <= 18; c++)
+        for (bd_size f = 16; f <= 50; f += f < 18 ? 1 : 16)
+            for (int relu = 0; relu < 2; relu++)
+                REAL(check_pooled_at_once)(c, f, relu, &state);
+}
+
 #else
 
 #include <stdlib.h>
@@ -109,13 +160,15 @@ static void REAL(what_is_kept_of_squares_is_what_the_pool_has)(void)
 #include "../../csrc/core/each_real.h"
 
 FOR_EACH_TYPE(what_is_kept_of_squares_is_what_the_pool_has)
+FOR_EACH_TYPE(squares_may_be_pooled_as_they_are_made)
 
 const test_group square_tests = {
     .name = "squares",
     .each_isa = true,
-    .cases =
-        (const test_case[]){
-            {"what is kept of squares is what the pool has", what_is_kept_of_squares_is_what_the_pool_has}, {0}},
+    .cases = (const test_case[]){{"what is kept of squares is what the pool has",
+                                  what_is_kept_of_squares_is_what_the_pool_has},
+                                 {"squares may be pooled as they are made", squares_may_be_pooled_as_they_are_made},
+                                 {0}},
 };
 
 #endif

@@ -160,17 +160,18 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
             io->keep_index[i] = tame;
         x = (s.pad ? piece[FRAME] : x) + rows.from * s.stride * framed.w * s.c;
         if (filters && tame) {
-            k->convolve_winograd(to, x, filters, &mine, f, io->param[B], relu, NULL, piece[SQUARE_WORK]);
+            k->convolve_winograd(last, x, filters, &mine, f, io->param[B], io->relu_out, NULL, io->winner,
+                                 io->training && io->winner ? winner + first : NULL, piece[SQUARE_WORK]);
         } else {
             if (!turned)
                 REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
             turned = true;
             k->convolve(to, x, piece[WEIGHTS], &mine, f, io->param[B], relu, NULL);
+            if (io->winner && io->training)
+                k->pool_winners(last, winner + first, to, &squares, io->relu_out);
+            else if (io->winner)
+                k->pool(last, to, &squares, false, io->relu_out);
         }
-        if (io->winner && io->training)
-            k->pool_winners(last, winner + first, to, &squares, io->relu_out);
-        else if (io->winner)
-            k->pool(last, to, &squares, false, io->relu_out);
         if (!in_place)
             k->transpose(out + first / f, area, last, f, io->winner ? squares.oh * squares.ow : rows.count * s.ow, f);
     }
@@ -187,7 +188,8 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     if (s->stride == 1 && !list && !is_thin(s)) { /* what windows over dout give, because every pixel of x has one */
         (void)REAL(put)(frame, back.h, back.w, dout, s->oh, s->ow, f, back_pad(s->fh, s), back_pad(s->fw, s), k);
         if (winograd)
-            k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, piece[SQUARE_WORK]);
+            k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, false, NULL,
+                                 piece[SQUARE_WORK]);
         else
             k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
         return;
@@ -585,8 +587,9 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
     bool failed = bd_count(&backward) < 0;
 
     for (int i = 0; i < PIECES; i++) {
-        size[i] = (bd_count(&piece[i]) + 15) / 16 * 16;
-        failed = failed || bd_count(&piece[i]) < 0;
+        const bd_size count = bd_count(&piece[i]);
+        size[i] = (count + 15) / 16 * 16;
+        failed = failed || count < 0;
     }
     return !failed;
 }

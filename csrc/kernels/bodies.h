@@ -13,7 +13,9 @@
 
 #include "pooling.inc"
 
+#ifdef BD_SINGLE
 #include "winograd.inc"
+#endif
 
 #include "listed.inc"
 
@@ -28,10 +30,12 @@ const bd_kernels_real TABLE = {
     .sum_rows = KERNEL(sum_rows),
     .transpose = KERNEL(transpose),
     .convolve = KERNEL(convolve),
+#ifdef BD_SINGLE
     .winograd_filters = KERNEL(winograd_filters),
     .convolve_winograd = KERNEL(convolve_winograd),
     .winograd_products = KERNEL(winograd_products),
     .winograd_filter_gradient = KERNEL(winograd_filter_gradient),
+#endif
     .convolve_filter = KERNEL(convolve_filter),
     .convolve_back = KERNEL(convolve_back),
     .convolve_back_thin = KERNEL(convolve_back_thin),

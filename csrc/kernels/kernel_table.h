@@ -32,10 +32,10 @@ typedef struct {
      * f) as above */
     void (*convolve)(real *out, const real *x, const real *w, const bd_window *s, bd_size f, const real *bias,
                      bool relu, const real *mask);
-    /* The same for windows of 3 by 3 with stride 1 and dilation 1, even oh and ow, c and f at least 16, and with fewer
-     * multiplications: from u (16, c, f), of planes BD_WINOGRAD_PLANE apart, which is made of the filters (3, 3) for
-     * `in` channels and `out` results at w, so far apart; turned round, for the way back. work: 16
-     * BD_WINOGRAD_SQUARES (c + f) numbers. If `pool`, out and, unless NULL, winner are as pool_winners makes them of
+    /* Of float only, else NULL. The same for windows of 3 by 3 with stride 1 and dilation 1, even oh and ow, c and f at
+     * least 16, and with fewer multiplications: from u (16, c, f), of planes BD_WINOGRAD_PLANE apart, which is made of
+     * the filters (3, 3) for `in` channels and `out` results at w, so far apart; turned round, for the way back. work:
+     * 16 BD_WINOGRAD_SQUARES (c + f) numbers. If `pool`, out and, unless NULL, winner are as pool_winners makes them of
      * that, with relu there; mask is then NULL. */
     void (*winograd_filters)(real *u, const real *w, bd_size in, bd_size out, bd_size in_step, bd_size out_step,
                              bool turned);

@@ -62,7 +62,8 @@ static void REAL(run_all)(real *out)
     memset(out += BLOCK, 0, BLOCK * sizeof *out);
     k->sum_rows(out, x, ROWS, COLUMNS);
     memset(out += BLOCK, 0, BLOCK * sizeof *out);
-    REAL(run_winograd)(out, &state);
+    if (sizeof(real) == sizeof(float))
+        REAL(run_winograd)(out, &state);
     _Static_assert(RESULTS == 13 * BLOCK, "one block of results for each call above");
 }
 
@@ -174,7 +175,7 @@ static void the_vector_kernels_give_the_same_bits_on_every_processor(void)
         const uint64_t kernels_f32 = bits_of_kernels_f32(), kernels_f64 = bits_of_kernels_f64();
         const uint64_t training_f32 = bits_of_training(BD_F32), training_f64 = bits_of_training(BD_F64);
         CHECK_SAY(kernels_f32 == 0xd5d75892d2c592f0u, "%s: 0x%016llx", *name, (unsigned long long)kernels_f32);
-        CHECK_SAY(kernels_f64 == 0x24df82e4059a582du, "%s: 0x%016llx", *name, (unsigned long long)kernels_f64);
+        CHECK_SAY(kernels_f64 == 0x74f16b9828f21141u, "%s: 0x%016llx", *name, (unsigned long long)kernels_f64);
         CHECK_SAY(training_f32 == 0x0f7ac70be3740416u, "%s: 0x%016llx", *name, (unsigned long long)training_f32);
         CHECK_SAY(training_f64 == 0x901b6bb3d6fcd684u, "%s: 0x%016llx", *name, (unsigned long long)training_f64);
     }

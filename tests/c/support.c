@@ -71,7 +71,7 @@ bool same_number(long double a, long double b)
 
 /* ---------------------------------------------------------------- guarded places */
 
-enum { PLACE_BYTES = 1 << 20, GUARD_BYTES = 1 << 16, MARGIN = 256 };
+enum { PLACE_BYTES = 1 << 24, GUARD_BYTES = 1 << 16, MARGIN = 256 };
 
 static struct {
     unsigned char *memory; /* PLACE_BYTES, then the guard */

@@ -190,6 +190,9 @@ static void REAL(check_large_depths)(void)
                 REAL(check_case)(rows[i], columns[j], depth[k], k % 2, (int)k % 4);
     REAL(check_case)(30, 16, 2100, 0, 1); /* more than a panel of any instruction set is deep */
     REAL(check_case)(70, 130, 300, 1, 2); /* several panels side by side, of lists too */
+    REAL(check_case)(60, 5, 4700, 0, 1);  /* several blocks: of the depth, of rows, of both */
+    REAL(check_case)(1500, 5, 180, 0, 1);
+    REAL(check_case)(280, 3, 2100, 0, 1);
 }
 
 /* The first rows of a product, and rows from its middle, are the product of those rows. */

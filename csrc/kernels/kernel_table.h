@@ -50,9 +50,9 @@ typedef struct {
     /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */
     void (*convolve_back)(real *dx, const real *dout, const real *wt, const bd_window *s, bd_size f);
     /* The same, of w (f, c, fh, fw), for so few channels that they would not fill a vector; so many rows of windows at
-     * a time, of which room holds what they get. */
-    void (*convolve_back_thin)(real *dx, const real *dout, const real *w, real *room, bd_size rows, const bd_window *s,
-                               bd_size f);
+     * a time, of which room holds what they get. `first`: dout is given as (f, oh, ow). */
+    void (*convolve_back_thin)(real *dx, const real *dout, bool first, const real *w, real *room, bd_size rows,
+                               const bd_window *s, bd_size f);
     /* The same two for a dout that is mostly 0, if stride and dilation are 1: its list, then
      * dw (f, fh, fw, c) += ..., windows of dx += list times w (f, fh, fw, c). For finite x and w the same to the bit.
      */

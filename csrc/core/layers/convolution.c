@@ -177,10 +177,11 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     }
 }
 
-/* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; mask as the kernel's. */
-static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonzero) * list, bool winograd,
-                                 const real *w, real *piece[PIECES], const bd_window *s, bd_size f, const real *mask,
-                                 const REAL(bd_kernels) * k)
+/* dx (h, w, c) of one image from dout (oh, ow, f), or from `list`; dout_first: the same as (f, oh, ow), or NULL; mask
+ * as the kernel's. */
+static void REAL(image_gradient)(real *dx, const real *dout, const real *dout_first, const REAL(bd_nonzero) * list,
+                                 bool winograd, const real *w, real *piece[PIECES], const bd_window *s, bd_size f,
+                                 const real *mask, const REAL(bd_kernels) * k)
 {
     const bd_window framed = frame_of(s), back = back_of(s, f);
     real *frame = piece[BACK_FRAME]; /* at first 0 */
@@ -198,7 +199,8 @@ static void REAL(image_gradient)(real *dx, const real *dout, const REAL(bd_nonze
     if (list)
         k->convolve_back_sparse(frame, list, piece[WEIGHTS], &framed);
     else if (is_thin(s))
-        k->convolve_back_thin(frame, dout, w, piece[THIN], thin_rows(s), &framed, f);
+        k->convolve_back_thin(frame, dout_first ? dout_first : dout, dout_first, w, piece[THIN], thin_rows(s), &framed,
+                              f);
     else
         k->convolve_back(frame, dout, piece[WEIGHTS], &framed, f);
     REAL(unframe)(dx, frame, s, mask, k);
@@ -300,7 +302,8 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
         k->add(db, db, piece[SUMS], f);
         if (io->dx[0]) {
             real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s->c == 1 ? dx : piece[IMAGE_GRADIENT];
-            REAL(image_gradient)(to, dout, sparse ? &list : NULL, back && tame, io->param[W], piece, s, f,
+            const real *dout_first = io->winner || io->out_last ? NULL : (const real *)io->dout + i * given * f;
+            REAL(image_gradient)(to, dout, dout_first, sparse ? &list : NULL, back && tame, io->param[W], piece, s, f,
                                  io->relu_dx ? x : NULL, k);
             if (to != dx)
                 k->transpose(dx, s->h * s->w, to, s->c, s->h * s->w, s->c);

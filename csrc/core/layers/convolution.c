@@ -65,15 +65,15 @@ static bool REAL(put)(real *frame, bd_size frame_h, bd_size frame_w, const real 
 
 static void REAL(clear_padding)(real *frame, const bd_window *framed, bd_size pad)
 {
-    const bd_size row = framed->w * framed->c, side = pad * framed->c;
+    const bd_size row = framed->w * framed->c, side = pad * framed->c, first = pad * row + side;
 
-    for (bd_size y = 0; y < framed->h; y++, frame += row)
-        if (y < pad || y >= framed->h - pad) {
-            memset(frame, 0, (size_t)row * sizeof *frame);
-        } else {
-            memset(frame, 0, (size_t)side * sizeof *frame);
-            memset(frame + row - side, 0, (size_t)side * sizeof *frame);
-        }
+    if (pad == 0)
+        return;
+    memset(frame, 0, (size_t)first * sizeof *frame);
+    frame += pad * row - side;
+    for (bd_size y = pad + 1; y < framed->h - pad; y++) /* the right side of a row, and the left of the next */
+        memset(frame += row, 0, (size_t)(2 * side) * sizeof *frame);
+    memset(frame + row, 0, (size_t)first * sizeof *frame);
 }
 
 /* Copies what lies inside the padding of frame to dx, 0 where mask is given and not above 0. */
@@ -206,26 +206,36 @@ static void REAL(image_gradient)(real *dx, const real *dout, const real *dout_fi
     REAL(unframe)(dx, frame, s, mask, k);
 }
 
-/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool. Each part looks at its
- * share. */
+/* A few images tell. */
+static bool REAL(is_mostly_zero)(const bd_io *io, const REAL(bd_kernels) * k)
+{
+    const bd_size n = io->out_shape->dim[0], image = bd_features(io->out_shape), step = n / LOOKED_AT + 1;
+    bd_size count = 0;
+
+    for (bd_size i = 0; i < n; i += step)
+        count += k->count_nonzero((const real *)io->dout + i * image, image);
+    return count <= (n + step - 1) / step * image / 5 * 2;
+}
+
+/* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool, where of each square
+ * all but one are. Each part looks at its share of x. */
 static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
-    const bd_size out = bd_count(io->out_shape), image = bd_features(io->shape);
-    const bd_range of_out = bd_share(io, out, BD_LINE), images = bd_share(io, io->shape->dim[0], 1);
-    int64_t *count = io->common, total = 0; /* of each part; too many if x is not finite */
+    const bd_size image = bd_features(io->shape);
+    const bd_range images = bd_share(io, io->shape->dim[0], 1);
+    int64_t *finite = io->common; /* of each part */
+    bool all = true;
 
-    if (!list_possible(s, f) || (!io->winner && s->fw * s->c < SHORT_RUN))
+    if (!list_possible(s, f) || (!io->winner && (s->fw * s->c < SHORT_RUN || !REAL(is_mostly_zero)(io, k))))
         return false;
-    /* of a square all but one are 0 */
-    count[io->part] = io->winner ? 0 : k->count_nonzero((const real *)io->dout + of_out.from, of_out.count);
+    finite[io->part] = true;
     for (bd_size i = images.from; i < images.from + images.count; i++) /* inside a net nobody changes x meanwhile */
-        if (!(io->winner && io->keep_index[i]) &&
-            !k->all_below((const real *)io->x[0] + i * image, image, (real)INFINITY))
-            count[io->part] = out + 1;
+        if (!(io->winner && io->keep_index[i]))
+            finite[io->part] &= k->all_below((const real *)io->x[0] + i * image, image, (real)INFINITY);
     bd_meet(io);
     for (int i = 0; i < io->parts || i < 1; i++)
-        total += count[i];
-    return total <= out / 5 * 2 && k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
+        all = all && finite[i];
+    return all && k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
 }
 
 /* The list of what of dout is not 0, and its sums, from what a pool of squares had of it. */
@@ -460,6 +470,7 @@ enum {
 };
 
 enum { PREPARED_FIRST = 16 }; /* number of io->prepared that belongs to the filters; before it: are they tame? */
+enum { LOOKED_AT = 8 };       /* images, about, that tell how much of dout is 0 */
 enum { SHORT_RUN = 16 };      /* of a window's row: too short to look for what of dout is 0 */
 
 #define TAME ((real)1e15) /* sums of products of smaller numbers are finite, in whatever order */

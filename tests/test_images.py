@@ -47,7 +47,7 @@ def test_convolutions_of_odd_maps_agree_with_the_twin(h, w, window, pad):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_dout_that_is_mostly_0_gives_the_same_bits(dtype):
-    """It is read from a list of what is not 0, unless the call as a whole has too much; each order of terms is the
+    """It is read from a list of what is not 0, unless the images looked at have too much; each order of terms is the
     same. The second image is a 0 that makes the call dense."""
     rng = np.random.default_rng(10)
     found = [s for s in some_sizes(SAMPLES, "convolution", legal=True) if s["stride"] == s["dilation"] == 1]
@@ -61,6 +61,26 @@ def test_a_dout_that_is_mostly_0_gives_the_same_bits(dtype):
         dx, dW = layer.backward(dout)[:1], layer.dW
         layer.forward(x[:1])
         assert same_bits(layer.backward(dout[:1]) + 0, dx + 0) and same_bits(layer.dW + 0, dW + 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [7, 8, 17, 100])
+def test_dx_of_an_image_does_not_depend_on_those_beside_it(n, dtype):
+    """A few images tell whether lists are made for all: here some are 0 almost everywhere, and some are not."""
+    rng = np.random.default_rng(12)
+    s = {"c": 5, "filters": 6, "fh": 4, "fw": 4, "stride": 1, "pad": 1, "dilation": 1}
+    layer = layer_maker(s, "convolution", rng)(dtype)
+    x = normal(rng, (n, 5, 7, 6)).astype(dtype)
+    dout = normal(rng, layer.forward(x).shape).astype(dtype)
+    for every in (1, 2, 3, n):
+        sparse = dout * (rng.random(dout.shape) < 0.05)
+        sparse[::every] = dout[::every]
+        for here in (sparse.astype(dtype), sparse[::-1].astype(dtype)):
+            layer.forward(x)
+            dx = layer.backward(here)
+            for i in range(0, n, 3):
+                layer.forward(x[i : i + 1])
+                assert same_bits(layer.backward(here[i : i + 1]) + 0, dx[i : i + 1] + 0)
 
 
 # Winograd's method, where float32 windows of 3 by 3 have it: at least 16 channels and filters, even maps of 16

@@ -4,7 +4,6 @@ import ctypes
 import gc
 import os
 import sys
-import warnings
 import weakref
 
 import numpy as np
@@ -248,9 +247,8 @@ def refuses(call, w):
 
 def forget_names():
     """Empty the interpreter's cache of attributes: it keeps thousands of names that C code made for one call each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 3.13 has another name for it
-        sys._clear_type_cache()
+    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache  # since 3.13; before
+    clear()
 
 
 def growth(call, world, times):

@@ -205,6 +205,52 @@ def test_nets_in_two_python_threads_are_those_alone(digits):
     assert in_threads(*[lambda name=name: train(name) for name in names]) == alone
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_gradient_of_few_images_has_the_same_bits(n, digits):
+    (x, t), _ = digits
+
+    def results(threads):
+        bd.set_num_threads(threads)
+        net = bd.Net(NETWORKS["DeepConvNet"](), loss=bd.SoftmaxWithLoss(), input_shape=(1, 28, 28), seed=1)
+        return bits([*net.gradient(x[:n], t[:n]).values(), *net.gradient(x[1 : n + 1], t[1 : n + 1]).values()])
+
+    alone = results(1)
+    for threads in (2, 3):
+        assert results(threads) == alone
+
+
+def test_threads_stay_together_while_somebody_writes_into_their_dout():
+    """What each of them sees of it decides what they do next: were it not agreed upon, one would wait for ever."""
+    result = run("""
+        import threading, time
+        import numpy as np
+        import badak as bd
+        bd.set_num_threads(2)
+        layer = bd.Convolution(np.ones((32, 16, 3, 3), np.float32), np.ones(32, np.float32), pad=1)
+        out = layer.forward(np.ones((8, 16, 14, 14), np.float32))
+        dout, stop = np.ones_like(out), threading.Event()
+
+        def write():
+            while not stop.is_set():
+                for value in (0, 1):
+                    dout[...] = value
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        end = time.perf_counter() + 3
+        while time.perf_counter() < end:
+            layer.backward(dout)
+        stop.set()
+        writer.join()
+        dout[...] = 1
+        bd.set_num_threads(1)
+        alone = layer.backward(dout), layer.dW
+        bd.set_num_threads(2)
+        assert (layer.backward(dout) == alone[0]).all() and (layer.dW == alone[1]).all()
+    """)
+    assert result.returncode == 0, result.stderr
+
+
 # ---- How many ----
 
 

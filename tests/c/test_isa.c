@@ -1,10 +1,10 @@
 /* Instruction sets: which one is chosen, and that all of them compute the same. One body for all float types. */
 #ifdef real
 
-/* Two by four windows of 17 channels by 18 filters. */
+/* Two by four windows of 18 channels by as many filters: the sums have places of their own, except with AVX-512. */
 static void REAL(run_winograd)(real *out, uint64_t *state)
 {
-    enum { C = 17, F = 18, H = 4, W = 6 };
+    enum { C = 18, F = 18, H = 4, W = 6 };
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
     const bd_window s = {
         .c = C, .h = H, .w = W, .fh = 3, .fw = 3, .stride = 1, .dilation = 1, .oh = H - 2, .ow = W - 2};
@@ -174,7 +174,7 @@ static void the_vector_kernels_give_the_same_bits_on_every_processor(void)
         bd_choose_isa(*name);
         const uint64_t kernels_f32 = bits_of_kernels_f32(), kernels_f64 = bits_of_kernels_f64();
         const uint64_t training_f32 = bits_of_training(BD_F32), training_f64 = bits_of_training(BD_F64);
-        CHECK_SAY(kernels_f32 == 0xd5d75892d2c592f0u, "%s: 0x%016llx", *name, (unsigned long long)kernels_f32);
+        CHECK_SAY(kernels_f32 == 0x7f0da02023cb8c81u, "%s: 0x%016llx", *name, (unsigned long long)kernels_f32);
         CHECK_SAY(kernels_f64 == 0x74f16b9828f21141u, "%s: 0x%016llx", *name, (unsigned long long)kernels_f64);
         CHECK_SAY(training_f32 == 0x0f7ac70be3740416u, "%s: 0x%016llx", *name, (unsigned long long)training_f32);
         CHECK_SAY(training_f64 == 0x901b6bb3d6fcd684u, "%s: 0x%016llx", *name, (unsigned long long)training_f64);

@@ -206,7 +206,7 @@ static void REAL(image_gradient)(real *dx, const real *dout, const real *dout_fi
     REAL(unframe)(dx, frame, s, mask, k);
 }
 
-/* A few images tell. */
+/* A few images tell, the same to all parts. */
 static bool REAL(is_mostly_zero)(const bd_io *io, const REAL(bd_kernels) * k)
 {
     const bd_size n = io->out_shape->dim[0], image = bd_features(io->out_shape), step = n / LOOKED_AT + 1;
@@ -218,24 +218,28 @@ static bool REAL(is_mostly_zero)(const bd_io *io, const REAL(bd_kernels) * k)
 }
 
 /* Is it right and worth while to skip what of dout is 0? As it is behind a ReLU and a max pool, where of each square
- * all but one are. Each part looks at its share of x. */
+ * all but one are. Each part looks at its share of x, and the last at W; then they agree, even if somebody writes into
+ * these arrays meanwhile. */
 static bool REAL(is_sparse)(const bd_io *io, const bd_window *s, bd_size f, const REAL(bd_kernels) * k)
 {
     const bd_size image = bd_features(io->shape);
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
-    int64_t *finite = io->common; /* of each part */
-    bool all = true;
+    int64_t *agrees = io->common; /* of each part */
+    bool sparse = io->winner || s->fw * s->c >= SHORT_RUN;
 
-    if (!list_possible(s, f) || (!io->winner && (s->fw * s->c < SHORT_RUN || !REAL(is_mostly_zero)(io, k))))
+    if (!list_possible(s, f) || !sparse)
         return false;
-    finite[io->part] = true;
-    for (bd_size i = images.from; i < images.from + images.count; i++) /* inside a net nobody changes x meanwhile */
-        if (!(io->winner && io->keep_index[i]))
-            finite[io->part] &= k->all_below((const real *)io->x[0] + i * image, image, (real)INFINITY);
+    sparse = io->winner || REAL(is_mostly_zero)(io, k);
+    for (bd_size i = images.from; sparse && i < images.from + images.count; i++)
+        sparse = (io->winner && io->keep_index[i]) || /* inside a net nobody changes x meanwhile */
+                 k->all_below((const real *)io->x[0] + i * image, image, (real)INFINITY);
+    if (sparse && bd_is_last(io))
+        sparse = k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
+    agrees[io->part] = sparse;
     bd_meet(io);
-    for (int i = 0; i < io->parts || i < 1; i++)
-        all = all && finite[i];
-    return all && k->all_below(io->param[W], s->fh * s->fw * s->c * f, (real)INFINITY);
+    for (int i = 0; i < io->parts; i++)
+        sparse = sparse && agrees[i];
+    return sparse;
 }
 
 /* The list of what of dout is not 0, and its sums, from what a pool of squares had of it. */

@@ -33,7 +33,7 @@ COMPLEX, MASKED = X + 0j, np.ma.masked_array(X, mask=X > 0)
 FILTERS, TWO, COLUMNS, ONES_4x3 = np.ones((2, 1, 2, 2)), np.zeros(2), np.ones((18, 4)), np.ones((4, 3))
 PROBABILITIES, W_STRIDED, GRADS = bd.softmax(W), np.asfortranarray(W), {"a": W, "b": B + 1, "s": 1.0}
 SPOILT = bd.Affine(ONES_4x3, B)
-SPOILT._params["b"] = TWO  # its size does not fit, which the core has to find
+SPOILT._hold(SPOILT.params | {"b": TWO})  # its size does not fit, which the core has to find
 PARAMS = {"a": np.asfortranarray(W.copy()), "b": B.copy(), "s": 0.5}
 LAYERS = {
     "Affine": bd.Affine(W, B),

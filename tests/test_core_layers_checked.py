@@ -47,7 +47,7 @@ def test_a_wrong_backward_of_a_layer_is_caught(monkeypatch, factor):
 
     def wrong(self, dout):
         dx = backward(self, dout)
-        self._grads["W"][2, 1] *= factor
+        self.grads["W"][2, 1] *= factor
         return dx
 
     monkeypatch.setattr(bd.Affine, "backward", wrong)
@@ -114,7 +114,7 @@ def test_a_wrong_backward_within_a_network_is_caught(name, monkeypatch):
 
     def wrong(self, dout):
         dx = backward(self, dout)
-        self._grads["b"][2] += 1e-3
+        self.grads["b"][2] += 1e-3
         return dx
 
     monkeypatch.setattr(bd.Affine, "backward", wrong)

@@ -99,69 +99,49 @@ static inline vec v_sqrt(vec a)
 #ifdef BD_SINGLE
 #define V_KEEP_NONZERO
 
-/* The bytes that bring the kept ones of four floats to the front: bit i of the row says whether float i is kept. */
-#define BYTES(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
-static const uint8_t keep_bytes[16][16] = {
-    [0x1] = {BYTES(0)},
-    [0x2] = {BYTES(1)},
-    [0x3] = {BYTES(0), BYTES(1)},
-    [0x4] = {BYTES(2)},
-    [0x5] = {BYTES(0), BYTES(2)},
-    [0x6] = {BYTES(1), BYTES(2)},
-    [0x7] = {BYTES(0), BYTES(1), BYTES(2)},
-    [0x8] = {BYTES(3)},
-    [0x9] = {BYTES(0), BYTES(3)},
-    [0xa] = {BYTES(1), BYTES(3)},
-    [0xb] = {BYTES(0), BYTES(1), BYTES(3)},
-    [0xc] = {BYTES(2), BYTES(3)},
-    [0xd] = {BYTES(0), BYTES(2), BYTES(3)},
-    [0xe] = {BYTES(1), BYTES(2), BYTES(3)},
-    [0xf] = {BYTES(0), BYTES(1), BYTES(2), BYTES(3)},
-};
-#undef BYTES
+/* For each mask of eight lanes those that it keeps, a byte each, first the first; made of what its halves keep. */
+#define KEPT_0 0
+#define KEPT_1 0x00
+#define KEPT_2 0x01
+#define KEPT_3 0x0100
+#define KEPT_4 0x02
+#define KEPT_5 0x0200
+#define KEPT_6 0x0201
+#define KEPT_7 0x020100
+#define KEPT_8 0x03
+#define KEPT_9 0x0300
+#define KEPT_10 0x0301
+#define KEPT_11 0x030100
+#define KEPT_12 0x0302
+#define KEPT_13 0x030200
+#define KEPT_14 0x030201
+#define KEPT_15 0x03020100
+#define KEPT(high, low, count) KEPT_##low | (uint64_t)(KEPT_##high + 0x04040404) << 8 * (count)
+#define KEPT_WITH(high)                                                                                                \
+    KEPT(high, 0, 0), KEPT(high, 1, 1), KEPT(high, 2, 1), KEPT(high, 3, 2), KEPT(high, 4, 1), KEPT(high, 5, 2),        \
+        KEPT(high, 6, 2), KEPT(high, 7, 3), KEPT(high, 8, 1), KEPT(high, 9, 2), KEPT(high, 10, 2), KEPT(high, 11, 3),  \
+        KEPT(high, 12, 2), KEPT(high, 13, 3), KEPT(high, 14, 3), KEPT(high, 15, 4)
+static const uint64_t kept_lanes[256] = {KEPT_WITH(0),  KEPT_WITH(1),  KEPT_WITH(2),  KEPT_WITH(3),
+                                         KEPT_WITH(4),  KEPT_WITH(5),  KEPT_WITH(6),  KEPT_WITH(7),
+                                         KEPT_WITH(8),  KEPT_WITH(9),  KEPT_WITH(10), KEPT_WITH(11),
+                                         KEPT_WITH(12), KEPT_WITH(13), KEPT_WITH(14), KEPT_WITH(15)};
 
 static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec index, int lanes)
 {
-    const __m256 all = (__m256)a;
-    const unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(all, _mm256_setzero_ps(), _CMP_NEQ_UQ));
-    int count = 0;
-
-    if (!mask)
-        return 0;
-    for (int half = 0; half < 2; half++) {
-        const unsigned bits = mask >> 4 * half & 0xf;
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[bits]);
-        const __m128i numbers =
-            half ? _mm256_extracti128_si256((__m256i)index, 1) : _mm256_castsi256_si128((__m256i)index);
-        const __m128 four = half ? _mm256_extractf128_ps(all, 1) : _mm256_castps256_ps128(all);
-        const __m128i kept = _mm_shuffle_epi8(_mm_castps_si128(four), bytes);
-        const __m128i kept_index = _mm_shuffle_epi8(numbers, bytes);
-        if (count + 4 <= lanes) {
-            _mm_storeu_si128((__m128i *)(void *)(values + count), kept);
-            _mm_storeu_si128((__m128i *)(void *)(indices + count), kept_index);
-        } else {
-            const __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32(lanes - count), _mm_setr_epi32(0, 1, 2, 3));
-            _mm_maskstore_ps(values + count, some, _mm_castsi128_ps(kept));
-            _mm_maskstore_epi32(indices + count, some, kept_index);
-        }
-        count += __builtin_popcount(bits);
-    }
-    return count;
-}
-
-#define V_LIST_NONZERO
-
-static inline int v_list_nonzero(int32_t *indices, vec a, ivec index)
-{
     const __m256 is = _mm256_cmp_ps((__m256)a, _mm256_setzero_ps(), _CMP_NEQ_UQ);
-    const unsigned mask = (unsigned)_mm256_movemask_ps(is), low = mask & 0xf, high = mask >> 4;
-    const __m128i first = _mm256_castsi256_si128((__m256i)index), second = _mm256_extracti128_si256((__m256i)index, 1);
-    const int count = __builtin_popcount(low);
+    const unsigned mask = (unsigned)_mm256_movemask_ps(is);
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(kept_lanes + mask));
+    const __m256i from = _mm256_cvtepu8_epi32(bytes);
+    const vec kept = (vec)_mm256_permutevar8x32_ps((__m256)a, from);
+    const ivec kept_index = (ivec)_mm256_permutevar8x32_epi32((__m256i)index, from);
 
-    _mm_storeu_si128((__m128i *)(void *)indices,
-                     _mm_shuffle_epi8(first, _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[low])));
-    _mm_storeu_si128((__m128i *)(void *)(indices + count),
-                     _mm_shuffle_epi8(second, _mm_loadu_si128((const __m128i *)(const void *)keep_bytes[high])));
-    return count + __builtin_popcount(high);
+    if (lanes == LANES) {
+        v_store(values, kept);
+        _mm256_storeu_si256((__m256i *)(void *)indices, (__m256i)kept_index);
+    } else {
+        v_store_part(values, kept, lanes);
+        _mm256_maskstore_epi32(indices, (__m256i)v_first(lanes), (__m256i)kept_index);
+    }
+    return __builtin_popcount(mask);
 }
 #endif

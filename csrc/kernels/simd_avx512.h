@@ -113,18 +113,3 @@ static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec ind
     v_store_part(values, kept, count);
     return count;
 }
-
-#define V_LIST_NONZERO
-
-static inline int v_list_nonzero(int32_t *indices, vec a, ivec index)
-{
-#ifdef BD_SINGLE
-    const __mmask16 mask = _mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    _mm512_storeu_si512(indices, _mm512_maskz_compress_epi32(mask, (__m512i)index));
-#else
-    const __mmask8 mask = _mm512_cmp_pd_mask((__m512d)a, _mm512_setzero_pd(), _CMP_NEQ_UQ);
-    const __m256i kept = _mm256_maskz_compress_epi32(mask, _mm512_cvtepi64_epi32((__m512i)index));
-    _mm256_storeu_si256((__m256i *)(void *)indices, kept);
-#endif
-    return __builtin_popcount(mask);
-}

@@ -6,7 +6,7 @@
  *   v_load v_store     any alignment;   v_load_part v_store_part   the first `count` lanes, the rest `fill`
  *   v_set v_fma v_sqrt v_max v_select(mask, a, b)
  *   v_all(mask)        only where V_ALL is defined: see elementwise.inc
- *   v_keep_nonzero     only where V_KEEP_NONZERO is defined, v_list_nonzero where V_LIST_NONZERO is: see nonzero.inc
+ *   v_keep_nonzero     only where V_KEEP_NONZERO is defined: see nonzero.inc
  */
 #define LANES (16 / (int)sizeof(real))
 enum { TILE_ROWS = 4 };

@@ -66,7 +66,7 @@ class Gradient:
         self.name = name
 
     def __get__(self, layer, owner=None):
-        return self if layer is None else layer._grads.get(self.name[1:])
+        return self if layer is None else layer.grads.get(self.name[1:])
 
 
 class Layer:
@@ -144,7 +144,8 @@ class CoreLayer(Layer):
         self._hyper = hyper
         self._layers = tuple(layers)
         self._saved = None
-        self._params = self._grads = {}
+        self._params = {}
+        self._grads = ()  # in the order of the parameters
         self._set_params(params or {})
         arrays = {name: array for name, array in self._params.items() if isinstance(array, np.ndarray) and array.ndim}
         if len({array.dtype for array in arrays.values()}) > 1:
@@ -161,8 +162,12 @@ class CoreLayer(Layer):
         order = _KINDS[self.kind]["hyper"]
         ready = all(default is not None or hyper.get(name) is not None for name, default in order)
         core = _core.Layer(self.kind, tuple(hyper[name] for name, _ in order)) if ready else None
-        self._params = params
+        self._hold(params)
         self._core = core
+
+    def _hold(self, params):
+        self._params = params
+        self._values = None if any(array is None for array in params.values()) else tuple(params.values())
 
     def _sizes(self, **params):
         """The hyper-parameters that the shapes of given arrays decide. Raises if they cannot be parameters."""
@@ -176,7 +181,7 @@ class CoreLayer(Layer):
     @property
     def grads(self):
         """dict: their gradients, from the last ``backward``."""
-        return dict(self._grads)
+        return dict(zip(self._params, self._grads, strict=False))
 
     @property
     def core(self):
@@ -193,12 +198,12 @@ class CoreLayer(Layer):
         return cls(**hyper)
 
     def _arrays(self):
-        if any(array is None for array in self._params.values()):
+        if self._values is None:
             raise RuntimeError(
                 f"{self!r} has no arrays: inside a Net it gets them there; to stand alone it needs "
                 + ", ".join(self._params)
             )
-        return tuple(self._params.values())
+        return self._values
 
     # -- the two passes -----------------------------------------------------------------------
 
@@ -220,8 +225,7 @@ class CoreLayer(Layer):
         RuntimeError
             Before the first ``forward``.
         """
-        (dx,), grads = self.core.backward(self._saved, dout, self._arrays())
-        self._grads = dict(zip(self._params, grads, strict=True))
+        (dx,), self._grads = self.core.backward(self._saved, dout, self._arrays())
         return dx
 
     @property
@@ -245,7 +249,7 @@ class CoreLayer(Layer):
 
     def __getstate__(self):
         """For pickle and deepcopy: everything but what forward remembered."""
-        return {name: value for name, value in vars(self).items() if name not in ("_core", "_saved")}
+        return {name: value for name, value in vars(self).items() if name not in ("_core", "_saved", "_values")}
 
     def __setstate__(self, state):
         vars(self).update(state, _saved=None)
@@ -544,7 +548,8 @@ class BatchNormalization(CoreLayer):
             for name, value in (("running_mean", self.running_mean), ("running_var", self.running_var))
         )
         out, saved = self.core.forward((x,), tuple(params.values()), None, bool(train_flg), (mean, var), None)
-        self._saved, self._params, self.running_mean, self.running_var = saved, params, mean, var
+        self._saved, self.running_mean, self.running_var = saved, mean, var
+        self._hold(params)
         return out
 
 

@@ -7,9 +7,9 @@
  */
 #ifdef real /* ---------------------------------------------- once per float type */
 
-/* Is x mostly 0, as images of digits are, so that it is worth while to skip what is 0? A few rows tell. And is it
- * right: with factors that are not finite, 0 times them counts, and to look at them takes as long as to use them for
- * a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have to read. */
+/* Is as much of x 0, as in images of digits or what a ReLU made, that it is worth while to skip it? A few rows tell.
+ * And is it right: with factors that are not finite, 0 times them counts, and to look at them takes as long as to use
+ * them for a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have to read. */
 static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *factor, bd_size factors, bd_size units,
                             bool known, const REAL(bd_kernels) * k)
 {
@@ -23,7 +23,7 @@ static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *fa
         count += k->count_nonzero(x + i * in, in);
     if (few)
         return count <= in / 4 * 3;
-    return count <= looked_at * in / 5 * 2 && (known || k->all_below(factor, factors, (real)INFINITY));
+    return count <= looked_at * in / 5 * 3 && (known || k->all_below(factor, factors, (real)INFINITY));
 }
 
 static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)

@@ -1,6 +1,7 @@
 /* The table for one float type; included by kernels.h once per type, so without an include guard. */
 
-/* The elements of dout (oh, ow, f) that are not 0, in two orders. Memory for all of it is the caller's. */
+/* The elements of dout (oh, ow, f) that are not 0, in two orders. Memory for all of it is the caller's; the first four
+ * have room for BD_NONZERO_SPARE more, because whole vectors are written. */
 typedef struct {
     real *value, *filter_value;           /* (oh ow f) window by window; (f, oh ow) each filter's */
     int32_t *filter, *window;             /* of each: which filter; the pixel of x where the window begins */

@@ -19,6 +19,7 @@
 
 /* From one of the 16 planes of n numbers to the next: not a power of two, or they would share places in the cache. */
 #define BD_WINOGRAD_PLANE(n) ((n) + 16)
+enum { BD_NONZERO_SPARE = 16 };    /* the most lanes of a vector */
 enum { BD_WINOGRAD_SQUARES = 12 }; /* that are transformed together (winograd.inc): whole tiles of products */
 
 /* A part of a matrix. */

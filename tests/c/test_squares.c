@@ -44,12 +44,13 @@ static void REAL(check_squares)(bd_size pixels_h, bd_size pixels_w, bd_size c, b
     for (bd_size i = 0; i < pixels * c; i++)
         CHECK_SAY(dx[i] == back[i], "dx[%lld] of %lld channels", (long long)i, (long long)c);
 
+    const size_t room = (size_t)(pixels * c) + BD_NONZERO_SPARE;
     REAL(bd_nonzero) list[2];
     for (int i = 0; i < 2; i++)
-        list[i] = (REAL(bd_nonzero)){.value = malloc(large),
-                                     .filter_value = malloc(large),
-                                     .filter = malloc((size_t)(pixels * c) * sizeof(int32_t)),
-                                     .window = malloc((size_t)(pixels * c) * sizeof(int32_t)),
+        list[i] = (REAL(bd_nonzero)){.value = malloc(room * sizeof(real)),
+                                     .filter_value = malloc(room * sizeof(real)),
+                                     .filter = malloc(room * sizeof(int32_t)),
+                                     .window = malloc(room * sizeof(int32_t)),
                                      .window_count = malloc((size_t)pixels * sizeof(int32_t)),
                                      .filter_count = malloc((size_t)c * sizeof(int32_t))};
     k->list_nonzero(&list[0], back, &windows, c);

@@ -606,7 +606,7 @@ static bool sizes_of_pieces(bd_size size[PIECES], const bd_window *s, bd_size f)
 
     for (int i = 0; i < PIECES; i++) {
         const bd_size count = bd_count(&piece[i]);
-        size[i] = (count + 15) / 16 * 16;
+        size[i] = (count + 15) / 16 * 16 + (count && i >= VALUES && i <= FILTER_INDEX ? BD_NONZERO_SPARE : 0);
         failed = failed || count < 0;
     }
     return !failed;

@@ -18,7 +18,7 @@ typedef struct {
                     const bd_block *block);
     /* out (m, n) = a^T b, a (k, m), b (k, n) */
     void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const bd_block *block);
-    /* gemm_nn and gemm_tn, faster where a is mostly 0. The same numbers if b is finite. */
+    /* gemm_nn and gemm_tn, faster where two fifths of a are 0, or more. The same numbers if b is finite. */
     void (*gemm_nn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
                            bool relu, const bd_block *block);
     void (*gemm_tn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k,

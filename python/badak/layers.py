@@ -181,7 +181,7 @@ class CoreLayer(Layer):
     @property
     def grads(self):
         """dict: their gradients, from the last ``backward``."""
-        return dict(zip(self._params, self._grads, strict=False))
+        return dict(zip(self._params, self._grads, strict=True)) if self._grads else {}
 
     @property
     def core(self):

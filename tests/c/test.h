@@ -21,7 +21,7 @@ typedef struct {
 } test_group;
 
 extern const test_group text_tests, shape_tests, rng_tests, function_tests, gradcheck_tests, gemm_tests, kernel_tests,
-    square_tests, optimizer_tests, isa_tests, plan_tests, net_tests, training_tests, thread_tests;
+    square_tests, sparse_tests, optimizer_tests, isa_tests, plan_tests, net_tests, training_tests, thread_tests;
 
 /* Counts against the running test; prints the first few of a test only. */
 void test_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -7,8 +7,9 @@
 #include "test.h"
 
 static const test_group *const groups[] = {
-    &text_tests,   &shape_tests,     &rng_tests, &function_tests, &gradcheck_tests, &gemm_tests,     &kernel_tests,
-    &square_tests, &optimizer_tests, &isa_tests, &plan_tests,     &net_tests,       &training_tests, &thread_tests,
+    &text_tests, &shape_tests,  &rng_tests,    &function_tests, &gradcheck_tests,
+    &gemm_tests, &kernel_tests, &square_tests, &sparse_tests,   &optimizer_tests,
+    &isa_tests,  &plan_tests,   &net_tests,    &training_tests, &thread_tests,
 };
 
 enum { GROUPS = (int)(sizeof groups / sizeof *groups), SHOWN = 5 };

@@ -7,7 +7,7 @@
  */
 #ifdef real /* ---------------------------------------------- once per float type */
 
-/* Is as much of x 0, as in images of digits or what a ReLU made, that it is worth while to skip it? A few rows tell.
+/* Is so much of x 0, as in images of digits or what a ReLU made, that it is worth while to skip it? A few rows tell.
  * And is it right: with factors that are not finite, 0 times them counts, and to look at them takes as long as to use
  * them for a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have to read. */
 static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *factor, bd_size factors, bd_size units,

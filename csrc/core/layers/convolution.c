@@ -460,7 +460,7 @@ enum {
     POOLED_FIRST, /* with their channels first */
     WINNER_FIRST,
     IMAGE_GRADIENT,
-    VALUES, /* bd_nonzero */
+    VALUES, /* bd_nonzero: first the four that have room to spare */
     FILTER_VALUES,
     INDEX,
     FILTER_INDEX,

@@ -144,4 +144,15 @@ static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec ind
     }
     return __builtin_popcount(mask);
 }
+
+#define V_LIST_NONZERO
+
+static inline int v_list_nonzero(uint8_t *places, vec a, int first)
+{
+    const __m256 is = _mm256_cmp_ps((__m256)a, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+    const unsigned mask = (unsigned)_mm256_movemask_ps(is);
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(kept_lanes + mask));
+    _mm_storel_epi64((__m128i *)(void *)places, _mm_add_epi8(bytes, _mm_set1_epi8((char)first)));
+    return __builtin_popcount(mask);
+}
 #endif

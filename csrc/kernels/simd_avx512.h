@@ -113,3 +113,21 @@ static inline int v_keep_nonzero(real *values, int32_t *indices, vec a, ivec ind
     v_store_part(values, kept, count);
     return count;
 }
+
+#define V_LIST_NONZERO
+
+static inline int v_list_nonzero(uint8_t *places, vec a, int first)
+{
+#ifdef BD_SINGLE
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 mask = _mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    const __m512i kept = _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32(first)));
+    _mm_storeu_si128((__m128i *)(void *)places, _mm512_cvtepi32_epi8(kept));
+#else
+    const __m512i lanes = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __mmask8 mask = _mm512_cmp_pd_mask((__m512d)a, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+    const __m512i kept = _mm512_maskz_compress_epi64(mask, _mm512_add_epi64(lanes, _mm512_set1_epi64(first)));
+    _mm_storel_epi64((__m128i *)(void *)places, _mm512_cvtepi64_epi8(kept));
+#endif
+    return __builtin_popcount(mask);
+}

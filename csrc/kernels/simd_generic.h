@@ -7,6 +7,7 @@
  *   v_set v_fma v_sqrt v_max v_select(mask, a, b)
  *   v_all(mask)        only where V_ALL is defined: see elementwise.inc
  *   v_keep_nonzero     only where V_KEEP_NONZERO is defined: see nonzero.inc
+ *   v_list_nonzero     only where V_LIST_NONZERO is defined: see nonzero.inc
  */
 #define LANES (16 / (int)sizeof(real))
 enum { TILE_ROWS = 4 };

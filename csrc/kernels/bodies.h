@@ -9,9 +9,9 @@
 
 #include "nonzero.inc"
 
-#include "convolution.inc"
-
 #include "pooling.inc"
+
+#include "convolution.inc"
 
 #ifdef BD_SINGLE
 #include "winograd.inc"
@@ -45,7 +45,6 @@ const bd_kernels_real TABLE = {
     .convolve_back_sparse = KERNEL(convolve_back_sparse),
     .pool = KERNEL(pool),
     .pool_backward = KERNEL(pool_backward),
-    .pool_winners = KERNEL(pool_winners),
     .unpool = KERNEL(unpool),
     .list_winners = KERNEL(list_winners),
     .list_winners_of_filters = KERNEL(list_winners_of_filters),

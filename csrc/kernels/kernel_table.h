@@ -30,14 +30,15 @@ typedef struct {
 
     /* One image x (h, w, c), padding and all: s->pad is 0. The channels are the last dimension throughout.
      * out (oh, ow, f) = windows of x (fh, fw, c) times w (fh, fw, c, f), + bias (f) unless NULL; relu and mask (oh, ow,
-     * f) as above */
+     * f) as above. If `pool`, of each square of 2 by 2 of that only the largest, after relu, is written to out (oh / 2,
+     * ow / 2, f), and to winner, unless NULL, which pixel of its square that was, 0 to 3, or 4 where relu made it 0;
+     * mask is then NULL, oh and ow are even. */
     void (*convolve)(real *out, const real *x, const real *w, const bd_window *s, bd_size f, const real *bias,
-                     bool relu, const real *mask);
+                     bool relu, const real *mask, bool pool, real *winner);
     /* Of float only, else NULL. The same for windows of 3 by 3 with stride 1 and dilation 1, even oh and ow, c and f at
      * least 16, and with fewer multiplications: from u (16, c, f), of planes BD_WINOGRAD_PLANE apart, which is made of
      * the filters (3, 3) for `in` channels and `out` results at w, so far apart; turned round, for the way back. work:
-     * 16 BD_WINOGRAD_SQUARES (c + f) numbers. If `pool`, out and, unless NULL, winner are as pool_winners makes them of
-     * that, with relu there; mask is then NULL. */
+     * 16 BD_WINOGRAD_SQUARES (c + f) numbers. */
     void (*winograd_filters)(real *u, const real *w, bd_size in, bd_size out, bd_size in_step, bd_size out_step,
                              bool turned);
     void (*convolve_winograd)(real *out, const real *x, const real *u, const bd_window *s, bd_size f, const real *bias,
@@ -67,11 +68,10 @@ typedef struct {
      * x > 0. Pools as such ignore s->dilation. */
     void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
     void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);
-    /* The same two for the largest of squares of 2 by 2 side by side, which fill the image, by way of `winner` (oh, ow,
-     * c): which pixel of its square that was, 0 to 3, or 4 where relu made it 0; and the two halves of the list of such
-     * a dx, if it is the dout of a convolution by these windows: from dout and winner (oh / 2, ow / 2, f), and from
-     * those with their channels first, (f, oh / 2, ow / 2), with the sum (f) of all. */
-    void (*pool_winners)(real *out, real *winner, const real *x, const bd_window *s, bool relu);
+    /* The way back through a pool of the largest of squares of 2 by 2 side by side, which fill the image, from the
+     * `winner` that a convolution wrote; and the two halves of the list of such a dx, if it is the dout of a
+     * convolution by these windows: from dout and winner (oh / 2, ow / 2, f), and from those with their channels first,
+     * (f, oh / 2, ow / 2), with the sum (f) of all. */
     void (*unpool)(real *dx, const real *dout, const real *winner, const bd_window *s);
     void (*list_winners)(REAL(bd_nonzero) * list, const real *dout, const real *winner, const bd_window *s, bd_size f);
     void (*list_winners_of_filters)(REAL(bd_nonzero) * list, real *sum, const real *dout, const real *winner,

@@ -131,8 +131,7 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
     const bd_range rows = by_rows ? bd_share(io, s.oh, 2) : (bd_range){0, s.oh};
     const bd_size first = (io->winner ? rows.from / 2 * (s.ow / 2) : rows.from * s.ow) * f; /* of the results */
     const REAL(bd_kernels) *k = io->kernels;
-    const bool relu = io->relu_out && !io->winner; /* what is pooled meets its ReLU there */
-    real *piece[PIECES], *filters = NULL;          /* for Winograd's method */
+    real *piece[PIECES], *filters = NULL; /* for Winograd's method */
     bd_window mine = framed;
 
     REAL(pieces_of)(piece, io->work, &s, f);
@@ -142,17 +141,16 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
         return;
     mine.oh = rows.count;
     mine.h = (rows.count - 1) * s.stride + s.dilation * (s.fh - 1) + 1;
-    const bd_window squares = squares_of(&mine, f);
     if (!filters)
         REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
     bool turned = !filters;
     REAL(clear_padding)(piece[FRAME], &framed, s.pad);
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = (const real *)io->x[0] + i * image;
-        real *out = (real *)io->out + i * area * f, *winner = io->winner ? (real *)io->winner + i * area * f : NULL;
+        real *out = (real *)io->out + i * area * f;
+        real *winner = io->winner && io->training ? (real *)io->winner + i * area * f + first : NULL;
         const bool in_place = io->out_last || f == 1;
         real *last = in_place ? out + first : io->winner ? piece[POOLED] : piece[OUT];
-        real *to = io->winner ? piece[OUT] : last;
         x = REAL(channels_last)(piece[IMAGE], x, s.c, s.h * s.w, io->x_last, k);
         const bool tame = s.pad ? REAL(put)(piece[FRAME], framed.h, framed.w, x, s.h, s.w, s.c, s.pad, s.pad, k)
                                 : filters && k->all_below(x, image, TAME);
@@ -160,20 +158,17 @@ static void REAL(convolution_forward)(const bd_layer *layer, const bd_io *io)
             io->keep_index[i] = tame;
         x = (s.pad ? piece[FRAME] : x) + rows.from * s.stride * framed.w * s.c;
         if (filters && tame) {
-            k->convolve_winograd(last, x, filters, &mine, f, io->param[B], io->relu_out, NULL, io->winner,
-                                 io->training && io->winner ? winner + first : NULL, piece[SQUARE_WORK]);
+            k->convolve_winograd(last, x, filters, &mine, f, io->param[B], io->relu_out, NULL, io->winner, winner,
+                                 piece[SQUARE_WORK]);
         } else {
             if (!turned)
                 REAL(turn_filters_last)(piece[WEIGHTS], io->param[W], &s, f, k);
             turned = true;
-            k->convolve(to, x, piece[WEIGHTS], &mine, f, io->param[B], relu, NULL);
-            if (io->winner && io->training)
-                k->pool_winners(last, winner + first, to, &squares, io->relu_out);
-            else if (io->winner)
-                k->pool(last, to, &squares, false, io->relu_out);
+            k->convolve(last, x, piece[WEIGHTS], &mine, f, io->param[B], io->relu_out, NULL, io->winner, winner);
         }
         if (!in_place)
-            k->transpose(out + first / f, area, last, f, io->winner ? squares.oh * squares.ow : rows.count * s.ow, f);
+            k->transpose(out + first / f, area, last, f, io->winner ? rows.count / 2 * (s.ow / 2) : rows.count * s.ow,
+                         f);
     }
 }
 
@@ -192,7 +187,7 @@ static void REAL(image_gradient)(real *dx, const real *dout, const real *dout_fi
             k->convolve_winograd(dx, frame, piece[SQUARES], &back, s->c, NULL, false, mask, false, NULL,
                                  piece[SQUARE_WORK]);
         else
-            k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask);
+            k->convolve(dx, frame, piece[WEIGHTS], &back, s->c, NULL, false, mask, false, NULL);
         return;
     }
     memset(frame, 0, (size_t)(framed.h * framed.w * s->c) * sizeof *frame);

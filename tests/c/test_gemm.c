@@ -188,9 +188,12 @@ static void REAL(check_large_depths)(void)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (size_t j = 0; j < sizeof columns / sizeof *columns; j++)
                 REAL(check_case)(rows[i], columns[j], depth[k], k % 2, (int)k % 4);
-    REAL(check_case)(30, 16, 2100, 0, 1); /* more than a panel of any instruction set is deep */
-    REAL(check_case)(70, 130, 300, 1, 2); /* several panels side by side, of lists too */
-    REAL(check_case)(60, 5, 4700, 0, 1);  /* several blocks: of the depth, of rows, of both */
+    REAL(check_case)(30, 16, 2100, 0, 1);               /* more than a panel of any instruction set is deep */
+    REAL(check_case)(70, 130, 300, 1, 2);               /* several panels side by side, of lists too */
+    for (bd_size k = 0; k <= 600; k += k < 18 ? 1 : 97) /* a single row that is long */
+        for (bd_size n = 50; n <= 350; n += 25)
+            REAL(check_case)(1, n, k, (size_t)k % 2, (int)k % 4);
+    REAL(check_case)(60, 5, 4700, 0, 1); /* several blocks: of the depth, of rows, of both */
     REAL(check_case)(1500, 5, 180, 0, 1);
     REAL(check_case)(280, 3, 2100, 0, 1);
 }
@@ -226,9 +229,9 @@ static void REAL(check_rows_alone)(void)
 /* A block of a product is that block of the whole, and nothing else is written. */
 static void REAL(check_blocks)(void)
 {
-    enum { M = 30, N = 41, K = 70 };
+    enum { M = 30, N = 150, K = 70 };
     static const bd_block blocks[] = {{0, M, 0, N},  {0, 1, 0, N},  {7, 20, 0, N}, {0, M, 8, 16}, {0, M, 24, 17},
-                                      {29, 1, 5, 9}, {3, 13, 1, 1}, {4, 0, 0, N},  {0, M, 9, 0}};
+                                      {29, 1, 5, 9}, {3, 13, 1, 1}, {4, 0, 0, N},  {0, M, 9, 0},  {11, 1, 9, 137}};
     const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
     REAL(case) c = REAL(make_case)(M, N, K, 0, 2);
     real *whole = malloc(M * N * sizeof *whole), *out = malloc(M * N * sizeof *out);

@@ -1,6 +1,7 @@
 """The C extension and the files that go into the package; all else about it is in pyproject.toml.
 
-Environment: BADAK_STRICT=1 makes warnings errors, BADAK_SANITIZE=1 builds with ASan and UBSan.
+Environment: BADAK_STRICT=1 makes warnings errors, BADAK_SANITIZE=1 builds with ASan and UBSan, BADAK_SYMBOLS=1 keeps
+the names of functions for profilers.
 """
 
 import os
@@ -28,7 +29,7 @@ if os.environ.get("BADAK_SANITIZE"):
     flags += [checks, "-fno-omit-frame-pointer", "-UNDEBUG", "-g", "-O1"]
     link_flags += [checks]
 elif sys.platform == "linux":
-    link_flags += ["-Wl,--strip-debug"]
+    link_flags += ["-Wl,--strip-debug" if os.environ.get("BADAK_SYMBOLS") else "-Wl,--strip-all"]
 
 core = Extension(
     "badak._core",

@@ -26,6 +26,7 @@ const bd_kernels_real TABLE = {
     .gemm_nt = KERNEL(gemm_nt),
     .gemm_tn = KERNEL(gemm_tn),
     .gemm_nn_sparse = KERNEL(gemm_nn_sparse),
+    .gemm_nt_sparse = KERNEL(gemm_nt_sparse),
     .gemm_tn_sparse = KERNEL(gemm_tn_sparse),
     .sum_rows = KERNEL(sum_rows),
     .transpose = KERNEL(transpose),

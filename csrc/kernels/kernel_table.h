@@ -10,7 +10,7 @@ typedef struct {
 
 typedef struct {
     /* out (m, n) = a (m, k) b (k, n) + bias (n); bias may be NULL; relu: max(out, 0), a NaN stays. Only `block` of out
-     * is computed, all of it if that is NULL: the same in the other four. */
+     * is computed, all of it if that is NULL: the same in the other five. */
     void (*gemm_nn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
                     bool relu, const bd_block *block);
     /* out (m, n) = a (m, k) b^T, b (n, k); where mask (m, n) is not NULL, 0 where mask <= 0 */
@@ -18,9 +18,11 @@ typedef struct {
                     const bd_block *block);
     /* out (m, n) = a^T b, a (k, m), b (k, n) */
     void (*gemm_tn)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const bd_block *block);
-    /* gemm_nn and gemm_tn, faster where two fifths of a are 0, or more. The same numbers if b is finite. */
+    /* The same three, faster where a third of a is 0, or more. The same numbers if b is finite. */
     void (*gemm_nn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *bias,
                            bool relu, const bd_block *block);
+    void (*gemm_nt_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k, const real *mask,
+                           const bd_block *block);
     void (*gemm_tn_sparse)(real *out, const real *a, const real *b, bd_size m, bd_size n, bd_size k,
                            const bd_block *block);
     /* out (n) = sum of the m rows of x (m, n) */

@@ -160,6 +160,10 @@ static void REAL(check_case)(bd_size m, bd_size n, bd_size k, size_t tail, int z
     REAL(check_out)(&c, "nn, sparse", c.plain, false, NULL);
     kernels->gemm_nn_sparse(REAL(fresh_out)(&c, tail), c.a, c.b, m, n, k, c.bias, true, NULL);
     REAL(check_out)(&c, "nn, sparse, bias, relu", c.biased, true, NULL);
+    kernels->gemm_nt_sparse(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, NULL, NULL);
+    REAL(check_out)(&c, "nt, sparse", c.plain, false, NULL);
+    kernels->gemm_nt_sparse(REAL(fresh_out)(&c, tail), c.a, c.b_turned, m, n, k, c.mask, NULL);
+    REAL(check_out)(&c, "nt, sparse, mask", c.plain, false, c.mask);
     kernels->gemm_tn_sparse(REAL(fresh_out)(&c, tail), c.a_turned, c.b, m, n, k, NULL);
     REAL(check_out)(&c, "tn, sparse", c.plain, false, NULL);
     REAL(free_case)(&c);
@@ -236,7 +240,7 @@ static void REAL(check_blocks)(void)
     REAL(case) c = REAL(make_case)(M, N, K, 0, 2);
     real *whole = malloc(M * N * sizeof *whole), *out = malloc(M * N * sizeof *out);
 
-    for (int kind = 0; kind < 5; kind++)
+    for (int kind = 0; kind < 6; kind++)
         for (size_t b = 0; b <= sizeof blocks / sizeof *blocks; b++) {
             const bd_block *block = b ? &blocks[b - 1] : NULL;
             real *to = b ? out : whole;
@@ -249,8 +253,10 @@ static void REAL(check_blocks)(void)
                 k->gemm_tn(to, c.a_turned, c.b, M, N, K, block);
             else if (kind == 3)
                 k->gemm_nn_sparse(to, c.a, c.b, M, N, K, c.bias, true, block);
-            else
+            else if (kind == 4)
                 k->gemm_tn_sparse(to, c.a_turned, c.b, M, N, K, block);
+            else
+                k->gemm_nt_sparse(to, c.a, c.b_turned, M, N, K, c.mask, block);
             for (bd_size i = 0; b && i < M; i++)
                 for (bd_size j = 0; j < N; j++) {
                     const bool inside = i >= block->row && i < block->row + block->rows && j >= block->column &&

@@ -7,9 +7,10 @@
  */
 #ifdef real /* ---------------------------------------------- once per float type */
 
-/* Is so much of x 0, as in images of digits or what a ReLU made, that it is worth while to skip it? A few rows tell.
- * And is it right: with factors that are not finite, 0 times them counts, and to look at them takes as long as to use
- * them for a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have to read. */
+/* Is so much of x 0, as in images of digits or what a ReLU made or gave back, that it is worth while to skip it? A few
+ * rows tell. And is it right: with factors that are not finite, 0 times them counts, and to look at them takes as long
+ * as to use them for a sample or two. Few samples, whose factors are `known` to be finite, save what they do not have
+ * to read. */
 static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *factor, bd_size factors, bd_size units,
                             bool known, const REAL(bd_kernels) * k)
 {
@@ -17,13 +18,13 @@ static bool REAL(is_sparse)(const real *x, bd_size n, bd_size in, const real *fa
     const bd_size step = few ? 1 : n / LOOKED_AT + 1, looked_at = (n + step - 1) / step;
     bd_size count = 0;
 
-    if ((few && !known) || units < SPARSE_LEAST)
+    if ((few && !known) || in < SPARSE_LEAST || units < SPARSE_LEAST)
         return false;
     for (bd_size i = 0; i < n; i += step)
         count += k->count_nonzero(x + i * in, in);
     if (few)
         return count <= in / 4 * 3;
-    return count <= looked_at * in / 5 * 3 && (known || k->all_below(factor, factors, (real)INFINITY));
+    return count <= looked_at * in / 3 * 2 && (known || k->all_below(factor, factors, (real)INFINITY));
 }
 
 static void REAL(affine_forward)(const bd_layer *layer, const bd_io *io)
@@ -52,8 +53,13 @@ static void REAL(affine_backward)(const bd_layer *layer, const bd_io *io)
         k->gemm_tn(io->dparam[W], io->x[0], io->dout, in, units, n, &dw);
     if (bd_is_last(io))
         k->sum_rows(io->dparam[B], io->dout, n, units); /* db = sum of dout over the batch */
-    if (io->dx[0])                                      /* dx = dout W^T, 0 where a ReLU made x 0 */
-        k->gemm_nt(io->dx[0], io->dout, io->param[W], n, in, units, io->relu_dx ? io->x[0] : NULL, &dx);
+    if (!io->dx[0])
+        return;
+    const real *mask = io->relu_dx ? io->x[0] : NULL; /* dx = dout W^T, 0 where a ReLU made x 0 */
+    if (REAL(is_sparse)(io->dout, n, units, io->param[W], in * units, in, false, k))
+        k->gemm_nt_sparse(io->dx[0], io->dout, io->param[W], n, in, units, mask, &dx);
+    else
+        k->gemm_nt(io->dx[0], io->dout, io->param[W], n, in, units, mask, &dx);
 }
 
 /* part: out[unit] */
@@ -88,7 +94,7 @@ static void REAL(affine_spread)(const bd_layer *layer, const bd_io *io, void *ou
 enum { UNITS, INIT };       /* hyper-parameters */
 enum { W, B };              /* parameters */
 enum { LOOKED_AT = 8 };     /* rows of x, about, that tell how many of its elements are 0 */
-enum { SPARSE_LEAST = 32 }; /* samples and units with which skipping can pay */
+enum { SPARSE_LEAST = 32 }; /* samples, features and units with which skipping can pay */
 
 /* This part's share of a product (m, n). A product copies the columns of its right side once for all rows, so wide
  * shares are dearer than high ones; but a share of a few rows pays for the copy alone. */

@@ -163,6 +163,19 @@ def test_an_x_that_is_mostly_0_gives_the_same_bits(dtype):
         assert same_bits(layer.dW, dW)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_dout_that_is_half_0_gives_the_same_dx(dtype):
+    """Its zeros are skipped; not those of few rows."""
+    rng = np.random.default_rng(7)
+    for n, inputs, units in ((64, 50, 40), (300, 700, 33), (40, 150, 300)):
+        layer = bd.Affine(rng.standard_normal((inputs, units)).astype(dtype), np.zeros(units, dtype))
+        dout = (rng.standard_normal((n, units)) * (rng.random((n, units)) < 0.5)).astype(dtype)
+        layer.forward(np.ones((n, inputs), dtype))
+        dx = layer.backward(dout)
+        layer.forward(np.ones((20, inputs), dtype))
+        assert same_bits(layer.backward(dout[:20]), dx[:20])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_zeros_of_x_do_not_hide_what_is_not_finite(value):
     x, W = np.zeros((64, 100)), np.ones((100, 40))
@@ -173,6 +186,7 @@ def test_zeros_of_x_do_not_hide_what_is_not_finite(value):
     dout[5, 2] = value
     layer.backward(dout)
     assert np.array_equal(np.isnan(layer.dW).all(axis=0), np.arange(40) == 2)
+    assert np.array_equal(np.isnan(layer.backward(np.zeros((64, 40)))).any(axis=0), np.arange(100) == 7)
 
 
 def test_the_books_apples_and_oranges():

@@ -453,7 +453,7 @@ void bd_net_set_poll(bd_net *net, bool (*poll)(void *), void *context);
 /* For the runs that follow, until the next call of this: are all parameters known to be finite, and to stay the same?
  */
 void bd_net_params_are_known(bd_net *net, bool known);
-/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: the same numbers, for tests. BD_STOPPED if a layer
+/* scores (n, ...) of the last layer. `fuse` off runs the plain plan: equal numbers, for tests. BD_STOPPED if a layer
  * ended it; so may all that follow. */
 bd_status bd_net_forward(bd_net *net, void *scores, const void *x, bd_size n, bool training, bool fuse);
 /* The mean loss of n samples; `hits` (or NULL) counts samples whose largest score is their label's. */

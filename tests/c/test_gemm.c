@@ -199,6 +199,7 @@ static void REAL(check_large_depths)(void)
             REAL(check_case)(1, n, k, (size_t)k % 2, (int)k % 4);
     REAL(check_case)(60, 5, 4700, 0, 1); /* several blocks: of the depth, of rows, of both */
     REAL(check_case)(1500, 5, 180, 0, 1);
+    REAL(check_case)(600, 130, 70, 1, 2); /* more rows than are listed at once */
     REAL(check_case)(280, 3, 2100, 0, 1);
 }
 
@@ -240,7 +241,10 @@ static void REAL(check_blocks)(void)
     REAL(case) c = REAL(make_case)(M, N, K, 0, 2);
     real *whole = malloc(M * N * sizeof *whole), *out = malloc(M * N * sizeof *out);
 
-    for (int kind = 0; kind < 6; kind++)
+    memset(c.a + 11 * K, 0,
+           K * sizeof *c.a); /* a row whose only product is too small for a number: -0, where that is */
+    c.a[11 * K + 5] = -(real)dtype_smallest(DTYPE(real)); /* added to a bias of -0 */
+    for (int kind = 0; kind < 7; kind++)
         for (size_t b = 0; b <= sizeof blocks / sizeof *blocks; b++) {
             const bd_block *block = b ? &blocks[b - 1] : NULL;
             real *to = b ? out : whole;
@@ -255,8 +259,10 @@ static void REAL(check_blocks)(void)
                 k->gemm_nn_sparse(to, c.a, c.b, M, N, K, c.bias, true, block);
             else if (kind == 4)
                 k->gemm_tn_sparse(to, c.a_turned, c.b, M, N, K, block);
-            else
+            else if (kind == 5)
                 k->gemm_nt_sparse(to, c.a, c.b_turned, M, N, K, c.mask, block);
+            else
+                k->gemm_nn_sparse(to, c.a, c.b, M, N, K, c.bias, false, block);
             for (bd_size i = 0; b && i < M; i++)
                 for (bd_size j = 0; j < N; j++) {
                     const bool inside = i >= block->row && i < block->row + block->rows && j >= block->column &&

@@ -162,8 +162,10 @@ static void REAL(check_pooled_at_once)(const REAL(pooled_case) * t, uint64_t *st
             k->convolve(to, x, w, s, f, t->bias ? bias : NULL, pooled && t->relu, NULL, pooled, won);
         if (!pooled)
             REAL(pool_plainly)(expected, expected_winner, all, &pool, t->relu);
+        /* where blank rows are skipped, squares skip others than single rows of windows: a zero may change its sign */
+        const real signless = c < 4 && t->blank ? 0 : -(real)0;
         for (bd_size i = 0; pooled && i < pixels / 4 * f; i++) {
-            CHECK_SAY(same_number(out[i] + 0, expected[i] + 0),
+            CHECK_SAY(same_number(out[i] + signless, expected[i] + signless),
                       "out[%lld]: %Lg, expected %Lg (%lld channels, %lld filters)", (long long)i, (long double)out[i],
                       (long double)expected[i], (long long)c, (long long)f);
             CHECK(!won || winner[i] == expected_winner[i]);

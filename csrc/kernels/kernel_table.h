@@ -51,13 +51,18 @@ typedef struct {
     void (*winograd_filter_gradient)(real *dw, const real *m, bd_size n);
     /* dw (fh, fw, c, f) += windows of x^T times dout (oh, ow, f) */
     void (*convolve_filter)(real *dw, const real *x, const real *dout, const bd_window *s, bd_size f);
+    /* The same for an x of one channel that is mostly 0, if stride and dilation are 1, of its list: value; filter, the
+     * window of which the pixel would be the first if rows of windows were as many as those of x; and window_count, of
+     * each row of x; how many in all. filter_value and window are used up. For a finite dout the same to the bit. */
+    bd_size (*list_pixels)(REAL(bd_nonzero) * list, const real *x, const bd_window *s);
+    void (*convolve_filter_pixels)(real *dw, REAL(bd_nonzero) * list, const real *dout, const bd_window *s, bd_size f);
     /* windows of dx (h, w, c) += dout (oh, ow, f) times wt (fh, fw, f, c) */
     void (*convolve_back)(real *dx, const real *dout, const real *wt, const bd_window *s, bd_size f);
     /* The same, of w (f, c, fh, fw), for so few channels that they would not fill a vector; so many rows of windows at
      * a time, of which room holds what they get. `first`: dout is given as (f, oh, ow). */
     void (*convolve_back_thin)(real *dx, const real *dout, bool first, const real *w, real *room, bd_size rows,
                                const bd_window *s, bd_size f);
-    /* The same two for a dout that is mostly 0, if stride and dilation are 1: its list, then
+    /* convolve_filter and convolve_back for a dout that is mostly 0, if stride and dilation are 1: its list, then
      * dw (f, fh, fw, c) += ..., windows of dx += list times w (f, fh, fw, c). For finite x and w the same to the bit.
      */
     bd_size (*count_nonzero)(const real *x, bd_size n);

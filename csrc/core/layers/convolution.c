@@ -300,7 +300,12 @@ static void REAL(images_backward)(const bd_io *io, real *dw, real *db, bd_range 
                 k->list_nonzero(&list, dout, &framed, f);
         }
         const bool tame = (winograd || back) && k->all_below(dout, area * f, TAME);
-        if (sparse)
+        const bool drawn = !sparse && pixels_possible(s, f) &&
+                           k->list_pixels(&list, padded, &framed) <= framed.h * framed.w / 5 * 2 &&
+                           k->all_below(dout, area * f, (real)INFINITY);
+        if (drawn)
+            k->convolve_filter_pixels(dw, &list, dout, &framed, f);
+        else if (sparse)
             k->convolve_filter_sparse(dw, padded, &list, &framed, f);
         else if (winograd && tame && tame_x)
             k->winograd_products(piece[PRODUCTS], padded, dout, &framed, f, piece[SQUARE_WORK]);
@@ -542,6 +547,14 @@ static bool list_possible(const bd_window *s, bd_size f)
 
     return s->stride == 1 && s->dilation == 1 && bd_count(&x) < INT32_MAX && bd_count(&w) < INT32_MAX &&
            bd_count(&out) < INT32_MAX;
+}
+
+/* Can pixels of images be listed, in the room for elements of dout? */
+static bool pixels_possible(const bd_window *s, bd_size f)
+{
+    const bd_window framed = frame_of(s);
+
+    return s->c == 1 && list_possible(s, f) && framed.h * framed.w <= s->oh * s->ow * f && framed.h <= s->oh * s->ow;
 }
 
 /* Does Winograd's method apply, and pay? In float32 only: there its rounding errors are those of long sums. */

@@ -520,4 +520,4 @@ def test_predict_of_many_samples_needs_the_scores_and_a_chunk():
     net.predict(x[:256])
     before = resident_bytes()
     scores = net.predict(x)
-    assert resident_bytes() - before < scores.nbytes + (1 << 20)
+    assert resident_bytes() - before < scores.nbytes + (8 << 20)  # the values of all layers would be 160 MB

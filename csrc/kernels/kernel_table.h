@@ -71,14 +71,15 @@ typedef struct {
                                    bd_size f);
     void (*convolve_back_sparse)(real *dx, const REAL(bd_nonzero) * list, const real *w, const bd_window *s);
     /* One image again, but padding is only meant. out (oh, ow, c) = the first of the largest, or the mean, of each
-     * window of x; relu: max(out, 0). dx (h, w, c) = dout where the largest was, or everywhere its share; relu: where
+     * window of x; relu: max(out, 0); winner (oh, ow, c), or NULL: as a convolution writes it, if all windows are
+     * squares of 2 by 2 and not mean. dx (h, w, c) = dout where the largest was, or everywhere its share; relu: where
      * x > 0. Pools as such ignore s->dilation. */
-    void (*pool)(real *out, const real *x, const bd_window *s, bool mean, bool relu);
+    void (*pool)(real *out, real *winner, const real *x, const bd_window *s, bool mean, bool relu);
     void (*pool_backward)(real *dx, const real *x, const real *dout, const bd_window *s, bool mean, bool relu);
-    /* The way back through a pool of the largest of squares of 2 by 2 side by side, which fill the image, from the
-     * `winner` that a convolution wrote; and the two halves of the list of such a dx, if it is the dout of a
-     * convolution by these windows: from dout and winner (oh / 2, ow / 2, f), and from those with their channels first,
-     * (f, oh / 2, ow / 2), with the sum (f) of all. */
+    /* The way back through a pool of the largest of squares of 2 by 2 side by side, which fill the image, from its
+     * `winner`; and the two halves of the list of such a dx, if it is the dout of a convolution by these windows: from
+     * dout and winner (oh / 2, ow / 2, f), and from those with their channels first, (f, oh / 2, ow / 2), with the sum
+     * (f) of all. */
     void (*unpool)(real *dx, const real *dout, const real *winner, const bd_window *s);
     void (*list_winners)(REAL(bd_nonzero) * list, const real *dout, const real *winner, const bd_window *s, bd_size f);
     void (*list_winners_of_filters)(REAL(bd_nonzero) * list, real *sum, const real *dout, const real *winner,
@@ -93,8 +94,9 @@ typedef struct {
     void (*add)(real *out, const real *a, const real *b, bd_size n);
     /* dx = dout times the slope, from out = f(x). dx may be dout. */
     void (*relu_backward)(real *dx, const real *dout, const real *out, bd_size n);
-    /* What relu_backward asks of out, in a quarter of the memory or less: sign = 0 where out <= 0, else 1; and that. */
-    void (*relu_signs)(int8_t *sign, const real *out, bd_size n);
+    /* relu, and what relu_backward asks of out, in a quarter of the memory or less: sign = 0 where out <= 0, else 1;
+     * and relu_backward from that. */
+    void (*relu_signs)(real *out, int8_t *sign, const real *x, bd_size n);
     void (*relu_backward_signs)(real *dx, const real *dout, const int8_t *sign, bd_size n);
     void (*sigmoid_backward)(real *dx, const real *dout, const real *out, bd_size n);
     void (*tanh_backward)(real *dx, const real *dout, const real *out, bd_size n);

@@ -291,8 +291,12 @@ static void REAL(check_relu_slope)(void)
     for (int i = 0; i < 8; i++)
         CHECK_SAY(same_number(dx[i], expected[i]), "element %d is %Lg", i, (long double)dx[i]);
     int8_t sign[9] = {[8] = 7};
-    k->relu_signs(sign, out, 8);
+    real plain[8];
+    k->relu(plain, out, 8);
+    k->relu_signs(dx, sign, out, 8);
     CHECK_INT(sign[8], 7);
+    for (int i = 0; i < 8; i++)
+        CHECK_SAY(same_number(dx[i], plain[i]), "relu_signs of element %d is %Lg", i, (long double)dx[i]);
     k->relu_backward_signs(dx, dout, sign, 8);
     for (int i = 0; i < 8; i++)
         CHECK_SAY(same_number(dx[i], expected[i]), "element %d by its sign is %Lg", i, (long double)dx[i]);

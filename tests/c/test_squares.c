@@ -46,7 +46,8 @@ static void REAL(check_squares)(bd_size pixels_h, bd_size pixels_w, bd_size c, b
                                .ow = pixels_w};
     const size_t large = (size_t)(pixels * c) * sizeof(real), small = (size_t)(squares * c) * sizeof(real);
     real *x = place_array(0, large, 0), *dx = place_array(1, large, 0), *back = malloc(large);
-    real *out = place_array(2, small, 0), *winner = place_array(3, small, 0), *plain = malloc(small);
+    real *out = place_array(2, small, 0), *winner = place_array(3, small, 0);
+    real *plain = malloc(small), *plain_winner = malloc(small);
     real *dout = malloc(small), *dout_first = malloc(small), *winner_first = malloc(small);
     real *sum = place_array(4, (size_t)c * sizeof(real), 0), *rows = malloc((size_t)c * sizeof(real));
 
@@ -56,9 +57,14 @@ static void REAL(check_squares)(bd_size pixels_h, bd_size pixels_w, bd_size c, b
     }
     for (bd_size i = 0; i < squares * c; i++)
         dout[i] = random_bits(state) % 8 ? (real)random_between(state, -1, 1) : 0;
-    k->pool(plain, x, &pool, false, relu);
-    REAL(pool_plainly)(out, winner, x, &pool, relu);
+    REAL(pool_plainly)(plain, plain_winner, x, &pool, relu);
+    k->pool(out, NULL, x, &pool, false, relu);
     CHECK_BYTES(out, plain, sizeof(real) < 16 ? small : 0); /* a long double has bytes without a meaning */
+    memset(out, 0, small);
+    k->pool(out, winner, x, &pool, false, relu);
+    CHECK_BYTES(out, plain, sizeof(real) < 16 ? small : 0);
+    for (bd_size i = 0; i < squares * c; i++)
+        CHECK_SAY(winner[i] == plain_winner[i], "winner[%lld] of %lld channels", (long long)i, (long long)c);
     k->pool_backward(back, x, dout, &pool, false, relu);
     k->unpool(dx, dout, winner, &pool);
     for (bd_size i = 0; i < pixels * c; i++)
@@ -103,8 +109,8 @@ static void REAL(check_squares)(bd_size pixels_h, bd_size pixels_w, bd_size c, b
         for (int j = 0; j < 6; j++)
             free(parts[j]);
     }
-    void *parts[] = {back, plain, dout, dout_first, winner_first, rows};
-    for (int j = 0; j < 6; j++)
+    void *parts[] = {back, plain, plain_winner, dout, dout_first, winner_first, rows};
+    for (int j = 0; j < 7; j++)
         free(parts[j]);
 }
 

@@ -14,12 +14,12 @@ static void REAL(pooling_forward)(const bd_layer *layer, const bd_io *io)
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
-    real *x_room = io->work, *out_room = x_room + image;
+    real *x_room = io->work, *out_room = x_room + image, *winner = are_squares(layer, &s) ? io->keep : NULL;
 
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
         real *out = (real *)io->out + i * area * s.c, *to = io->out_last || s.c == 1 ? out : out_room;
-        k->pool(to, x, &s, layer->hyper[MEAN].i, io->relu_out);
+        k->pool(to, winner ? winner + i * area * s.c : NULL, x, &s, layer->hyper[MEAN].i, io->relu_out);
         if (to != out)
             k->transpose(out, area, to, s.c, area, s.c);
     }
@@ -31,15 +31,20 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
+    const real *winner = are_squares(layer, &s) && !io->relu_dx ? io->keep : NULL;
     real *x_room = io->work, *dout_room = x_room + image, *dx_room = dout_room + area * s.c;
 
     for (bd_size i = images.from; i < images.from + images.count && io->dx[0]; i++) {
-        const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
+        const real *x = (const real *)io->x[0] + i * image;
         const real *dout =
             REAL(channels_last)(dout_room, (const real *)io->dout + i * area * s.c, s.c, area, io->out_last, k);
         real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
         /* out = the largest of x in a window, or the mean over it */
-        k->pool_backward(to, x, dout, &s, layer->hyper[MEAN].i, io->relu_dx);
+        if (winner)
+            k->unpool(to, dout, winner + i * area * s.c, &s);
+        else
+            k->pool_backward(to, REAL(channels_last)(x_room, x, s.c, s.h * s.w, io->x_last, k), dout, &s,
+                             layer->hyper[MEAN].i, io->relu_dx);
         if (to != dx)
             k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
     }
@@ -99,13 +104,19 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
+/* The largest of squares of 2 by 2 that fill the image? Then which pixel won is all that backward has to know. */
+static bool are_squares(const bd_layer *layer, const bd_window *s)
+{
+    return s->fh == 2 && s->fw == 2 && s->stride == 2 && s->pad == 0 && !layer->hyper[MEAN].i && s->h % 2 == 0 &&
+           s->w % 2 == 0;
+}
+
 bool bd_pools_squares(const bd_layer *layer, const bd_shape *x)
 {
     if (layer->kind != &bd_pooling || x->ndim != 4)
         return false;
     const bd_window s = window_of(layer, x);
-    return s.fh == 2 && s.fw == 2 && s.stride == 2 && s.pad == 0 && !layer->hyper[MEAN].i && s.h % 2 == 0 &&
-           s.w % 2 == 0;
+    return are_squares(layer, &s);
 }
 
 #define BD_BODY "layers/channels_last.h"
@@ -130,6 +141,7 @@ static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form
     form->out = (bd_shape){.ndim = 4, .dim = {x->dim[0], s.c, s.oh, s.ow}};
     const bd_shape image = {.ndim = 3, .dim = {s.c, s.h, s.w}}, of_out = {.ndim = 3, .dim = {s.c, s.oh, s.ow}};
     form->work = 2 * bd_count(&image) + bd_count(&of_out);
+    form->keep = are_squares(layer, &s) ? bd_count(&form->out) : 0;
     return BD_OK;
 }
 

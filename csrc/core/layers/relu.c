@@ -15,12 +15,10 @@ static void REAL(relu_forward)(const bd_layer *layer, const bd_io *io)
     real *out = io->out;
 
     (void)layer;
-    for (bd_size i = r.from, count; i < r.from + r.count; i += count) { /* signs while out is near */
-        count = r.from + r.count - i < AT_ONCE ? r.from + r.count - i : AT_ONCE;
-        k->relu(out + i, x + i, count);
-        if (io->sign)
-            k->relu_signs(io->sign + i, out + i, count);
-    }
+    if (io->sign)
+        k->relu_signs(out + r.from, io->sign + r.from, x + r.from, r.count);
+    else
+        k->relu(out + r.from, x + r.from, r.count);
 }
 
 static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
@@ -44,8 +42,6 @@ static void REAL(relu_backward)(const bd_layer *layer, const bd_io *io)
 #include "../../kernels/kernels.h"
 #include "../share.h"
 #include "same_shape.h"
-
-enum { AT_ONCE = 2048 };
 
 static double below_0(const bd_layer *layer)
 {

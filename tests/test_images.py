@@ -315,7 +315,7 @@ def a_net(dtype="float64", rectifier=bd.Relu, dropout=0.25):
     return bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1)
 
 
-def image_nets(dtype):
+def image_nets(dtype, shape):
     """Nets whose images change their order of elements, or may not, in every way that layers can stand."""
     conv = functools.partial(bd.Convolution, size=3, pad=1)
     pool = functools.partial(bd.Pooling, 2, 2)
@@ -328,18 +328,20 @@ def image_nets(dtype):
         [conv(filters=16), bd.Dropout(0.3), bd.Relu(), conv(filters=2), bd.BatchNormalization(axis="channel"), pool()],
         [conv(filters=16), bd.BatchNormalization(), bd.Relu(), conv(filters=9), bd.Relu(), bd.Flatten(), bd.Relu()],
         [conv(filters=3), bd.Tanh(), pool(mean=True), conv(filters=7), bd.Softmax(), conv(filters=4), bd.Relu()],
+        [conv(filters=6), pool(), bd.Relu(), conv(filters=4), bd.Relu(), pool(), bd.Relu(), bd.Flatten()],
+        [conv(filters=17), pool(), bd.Relu()],
+        [conv(filters=3), pool(), conv(filters=3), bd.BatchNormalization(axis="channel"), bd.Relu(), pool()],
     ]
     for layers in stacks:
-        yield bd.Net(
-            [*layers, bd.Affine(units=3)], loss=bd.SoftmaxWithLoss(), input_shape=(2, 7, 6), dtype=dtype, seed=1
-        )
+        yield bd.Net([*layers, bd.Affine(units=3)], loss=bd.SoftmaxWithLoss(), input_shape=shape, dtype=dtype, seed=1)
 
 
+@pytest.mark.parametrize("shape", [(2, 7, 6), (5, 8, 12)])  # pools fill the second: a convolution before them pools
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype):
-    """The plain plan keeps every image as n c h w and every ReLU by itself."""
-    x, t = a_batch()
-    for net in image_nets(dtype):
+def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype, shape):
+    """The plain plan keeps every image as n c h w and every ReLU and pool by itself."""
+    x, t = a_batch(shape)
+    for net in image_nets(dtype, shape):
         found = []
         for fuse in (True, False):
             net._core.rng = (5, 0)
@@ -351,9 +353,9 @@ def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype):
             assert same_bits(net.forward(x, keep=True)[-1], net.predict(x))
 
 
-def a_batch():
+def a_batch(shape=(2, 7, 6)):
     rng = np.random.default_rng(8)
-    return rng.standard_normal((5, 2, 7, 6)), rng.integers(0, 3, 5)
+    return rng.standard_normal((5, *shape)), rng.integers(0, 3, 5)
 
 
 def test_the_gradients_of_a_net_of_images_are_right():

@@ -31,7 +31,8 @@ typedef struct {
     int in[BD_MAX_INPUT], out; /* values */
     bd_form form;              /* for one sample */
     int first_param, param_count, first_buffer;
-    bool relu_out, relu_done; /* applies the next step's ReLU; is a ReLU that the step before applies */
+    /* applies the next step's ReLU, or that behind the pool it does; is a ReLU that the step before applies */
+    bool relu_out, relu_done;
     bool relu_dx, relu_dx_done;
     int pool;    /* the step of a pool that this one does, forward and backward; or 0 */
     bool pooled; /* is that pool */
@@ -100,7 +101,9 @@ static inline int scores_value(const bd_net *net)
 /* The value that this step writes in a fused run. */
 static inline int written_by(const net_step *step, const net_step *all)
 {
-    return step->pool ? all[step->pool].out : step->relu_out ? (step + 1)->out : step->out;
+    const net_step *last = step->pool ? all + step->pool : step;
+
+    return last->relu_out ? (last + 1)->out : last->out;
 }
 
 static inline bd_size changing(const bd_net *net)

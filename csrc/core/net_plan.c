@@ -162,6 +162,7 @@ static void fuse(bd_net *net)
             bd_pools_squares(&net->step[at].layer, &net->value[in].shape)) {
             step->pool = at;
             net->step[at].pooled = true;
+            step->relu_out = step->relu_out || net->step[at].relu_out; /* before the pool or after it: the same */
         }
     }
 }

@@ -302,6 +302,35 @@ static void REAL(check_relu_slope)(void)
         CHECK_SAY(same_number(dx[i], expected[i]), "element %d by its sign is %Lg", i, (long double)dx[i]);
 }
 
+/* Of any length, and out may be x: what relu and relu_backward say. */
+static void REAL(check_relu_signs)(void)
+{
+    enum { MOST = 600 };
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    real x[MOST], dout[MOST], plain[MOST], plain_dx[MOST];
+    uint64_t state = 5;
+
+    for (int i = 0; i < MOST; i++) {
+        const real special[] = {0, -(real)0, (real)NAN, (real)INFINITY, -(real)INFINITY};
+        const uint64_t draw = random_bits(&state) % 10;
+        x[i] = draw < 5 ? special[draw] : (real)random_between(&state, -1, 1);
+        dout[i] = (real)random_between(&state, -1, 1);
+    }
+    k->relu(plain, x, MOST);
+    k->relu_backward(plain_dx, dout, plain, MOST);
+    for (bd_size n = 0; n <= MOST; n += n < 70 ? 1 : 53) {
+        real *out = place_array(0, (size_t)n * sizeof(real), 0), *dx = place_array(1, (size_t)n * sizeof(real), 0);
+        int8_t *sign = place_array(2, (size_t)n, 0);
+        memcpy(out, x, (size_t)n * sizeof(real));
+        memcpy(dx, dout, (size_t)n * sizeof(real));
+        k->relu_signs(out, sign, out, n);
+        k->relu_backward_signs(dx, dx, sign, n);
+        for (bd_size i = 0; i < n; i++)
+            CHECK_SAY(same_number(out[i], plain[i]) && dx[i] == plain_dx[i], "element %lld of %lld", (long long)i,
+                      (long long)n);
+    }
+}
+
 /* ---------------------------------------------------------------- softmax */
 
 static void REAL(check_softmax_row)(const real *x, const real *y, bd_size c)
@@ -520,6 +549,7 @@ FOR_EACH_TYPE(check_symmetry)
 FOR_EACH_TYPE(check_map_places)
 FOR_EACH_TYPE(check_slopes)
 FOR_EACH_TYPE(check_relu_slope)
+FOR_EACH_TYPE(check_relu_signs)
 FOR_EACH_TYPE(check_softmax)
 FOR_EACH_TYPE(check_softmax_extremes)
 FOR_EACH_TYPE(check_softmax_not_finite)
@@ -541,6 +571,7 @@ const test_group kernel_tests = {
             {"an element's result depends on the element alone", check_map_places},
             {"add and slopes are their formulas, bit for bit", check_slopes},
             {"the slope of relu is 0 at 0, and a NaN passes", check_relu_slope},
+            {"the signs that a relu leaves tell its slope", check_relu_signs},
             {"softmax rows are right and sum to 1", check_softmax},
             {"softmax bears huge scores and -infinity", check_softmax_extremes},
             {"softmax of what is not finite spoils its row alone", check_softmax_not_finite},

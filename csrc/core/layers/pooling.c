@@ -14,7 +14,7 @@ static void REAL(pooling_forward)(const bd_layer *layer, const bd_io *io)
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
-    real *x_room = io->work, *out_room = x_room + image, *winner = are_squares(layer, &s) ? io->keep : NULL;
+    real *x_room = io->work, *out_room = x_room + image, *winner = winners_of(layer, io, &s);
 
     for (bd_size i = images.from; i < images.from + images.count; i++) {
         const real *x = REAL(channels_last)(x_room, (const real *)io->x[0] + i * image, s.c, s.h * s.w, io->x_last, k);
@@ -31,7 +31,7 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
     const bd_size area = s.oh * s.ow, image = s.h * s.w * s.c;
     const bd_range images = bd_share(io, io->shape->dim[0], 1);
     const REAL(bd_kernels) *k = io->kernels;
-    const real *winner = are_squares(layer, &s) && !io->relu_dx ? io->keep : NULL;
+    const real *winner = io->relu_dx ? NULL : winners_of(layer, io, &s);
     real *x_room = io->work, *dout_room = x_room + image, *dx_room = dout_room + area * s.c;
 
     for (bd_size i = images.from; i < images.from + images.count && io->dx[0]; i++) {
@@ -104,11 +104,17 @@ static bd_window window_of(const bd_layer *layer, const bd_shape *x)
     return window;
 }
 
-/* The largest of squares of 2 by 2 that fill the image? Then which pixel won is all that backward has to know. */
+/* The largest of squares of 2 by 2 that fill the image? */
 static bool are_squares(const bd_layer *layer, const bd_window *s)
 {
     return s->fh == 2 && s->fw == 2 && s->stride == 2 && s->pad == 0 && !layer->hyper[MEAN].i && s->h % 2 == 0 &&
            s->w % 2 == 0;
+}
+
+/* Where forward in training keeps which pixel of each square won: then backward need not read x. NULL: nowhere. */
+static void *winners_of(const bd_layer *layer, const bd_io *io, const bd_window *s)
+{
+    return io->training && are_squares(layer, s) ? io->keep : NULL;
 }
 
 bool bd_pools_squares(const bd_layer *layer, const bd_shape *x)

@@ -353,6 +353,43 @@ def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype, shape):
             assert same_bits(net.forward(x, keep=True)[-1], net.predict(x))
 
 
+def drawn_stack(rng):
+    """A few layers of images, one after the other as chance will have it; they leave the size to pools alone."""
+    makers = [
+        lambda: bd.Convolution(filters=int(rng.integers(1, 8)), size=3, pad=1),
+        lambda: bd.Pooling(2, 2),
+        lambda: bd.Pooling(3, 3, stride=1, pad=1, mean=bool(rng.integers(2))),
+        bd.Relu,
+        bd.Relu,
+        bd.LeakyRelu,
+        lambda: bd.BatchNormalization(axis="channel"),
+        lambda: bd.Dropout(0.2),
+    ]
+    stack = []
+    for kind in rng.integers(len(makers) + 1, size=rng.integers(1, 8)):
+        if kind < len(makers):
+            stack.append(makers[kind]())
+        else:  # what keeps the shape, so that the sum is one
+            stack.append(bd.Residual([bd.Relu(), bd.Sigmoid()][: rng.integers(1, 3)]))
+    return stack
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_a_net_fuses_it_computes_what_its_layers_do(seed):
+    rng = np.random.default_rng(seed)
+    layers = [bd.Convolution(filters=6, size=3, pad=1), *drawn_stack(rng), bd.Affine(units=3)]
+    net = bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 16, 16), dtype="float64", seed=1)
+    x, t = a_batch((2, 16, 16))
+    found = []
+    for fuse in (True, False):
+        net._core.rng = (5, 0)
+        loss, _, dx = net._core.gradient(x, t, True, fuse)
+        found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
+    for fused, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-10, atol=1e-12, err_msg=repr(net))
+    np.testing.assert_allclose(net.predict(x), net.forward(x, keep=True)[-1], rtol=1e-12, err_msg=repr(net))
+
+
 def a_batch(shape=(2, 7, 6)):
     rng = np.random.default_rng(8)
     return rng.standard_normal((5, *shape)), rng.integers(0, 3, 5)

@@ -336,18 +336,23 @@ def image_nets(dtype, shape):
         yield bd.Net([*layers, bd.Affine(units=3)], loss=bd.SoftmaxWithLoss(), input_shape=shape, dtype=dtype, seed=1)
 
 
+def fused_and_plain(net, x, t):
+    """Of either plan: the loss, dx and all gradients."""
+    found = []
+    for fuse in (True, False):
+        net._core.rng = (5, 0)
+        loss, _, dx = net._core.gradient(x, t, True, fuse)
+        found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
+    return found
+
+
 @pytest.mark.parametrize("shape", [(2, 7, 6), (5, 8, 12)])  # pools fill the second: a convolution before them pools
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_order_of_elements_inside_a_net_changes_no_bit(dtype, shape):
     """The plain plan keeps every image as n c h w and every ReLU and pool by itself."""
     x, t = a_batch(shape)
     for net in image_nets(dtype, shape):
-        found = []
-        for fuse in (True, False):
-            net._core.rng = (5, 0)
-            loss, _, dx = net._core.gradient(x, t, True, fuse)
-            found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
-        for fused, plain in zip(*found, strict=True):
+        for fused, plain in zip(*fused_and_plain(net, x, t), strict=True):
             assert same_bits(fused + 0, plain + 0), net  # but for the sign of 0
         if not any(isinstance(layer, bd.Dropout) for layer in net.layers):
             assert same_bits(net.forward(x, keep=True)[-1], net.predict(x))
@@ -380,12 +385,7 @@ def test_whatever_a_net_fuses_it_computes_what_its_layers_do(seed):
     layers = [bd.Convolution(filters=6, size=3, pad=1), *drawn_stack(rng), bd.Affine(units=3)]
     net = bd.Net(layers, loss=bd.SoftmaxWithLoss(), input_shape=(2, 16, 16), dtype="float64", seed=1)
     x, t = a_batch((2, 16, 16))
-    found = []
-    for fuse in (True, False):
-        net._core.rng = (5, 0)
-        loss, _, dx = net._core.gradient(x, t, True, fuse)
-        found.append([np.asarray(loss), dx, *(array.copy() for array in net.grads.values())])
-    for fused, plain in zip(*found, strict=True):
+    for fused, plain in zip(*fused_and_plain(net, x, t), strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-10, atol=1e-12, err_msg=repr(net))
     np.testing.assert_allclose(net.predict(x), net.forward(x, keep=True)[-1], rtol=1e-12, err_msg=repr(net))
 

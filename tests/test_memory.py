@@ -517,7 +517,7 @@ def test_room_is_made_once_for_the_largest_batch():
 def test_predict_of_many_samples_needs_the_scores_and_a_chunk():
     net = mlp(units=200)
     x = np.zeros((200_000, 4), np.float32)
-    net.predict(x[:256])
+    net.predict(x[: 256 * bd.get_num_threads()])  # predict goes in chunks, as large as there are threads
     before = resident_bytes()
     scores = net.predict(x)
-    assert resident_bytes() - before < scores.nbytes + (8 << 20)  # the values of all layers would be 160 MB
+    assert resident_bytes() - before < scores.nbytes + (1 << 20)

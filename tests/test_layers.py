@@ -5,6 +5,7 @@ import gc
 import pickle
 import sys
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -626,6 +627,38 @@ def test_gradients_are_none_before_the_first_backward():
     x = np.ones((1, 3))
     layer.forward(x)
     assert layer.dW is None and np.array_equal(layer.x, x)
+
+
+@typical_case
+def test_a_layer_holds_on_to_x_only_if_backward_reads_it(case):
+    layer, _, (x, *rest), dout = case.make(np.float64)
+    expected = run(layer, (x, *rest), dout)
+    x = np.array(x)
+    alive = weakref.ref(x)
+    layer.forward(x, *rest)
+    if layer.x is not None:
+        assert layer.x is x
+    del x
+    if isinstance(layer, bd.Residual):
+        layer.layers[0].forward(np.zeros((1, *case.x(np.random.default_rng(0)).shape[1:])))  # the branch may read it
+        assert alive() is None and layer.x is None
+        return
+    reads = (bd.Affine, bd.Convolution, bd.Pooling, bd.LeakyRelu, bd.IdentityWithLoss)
+    assert (alive() is not None) == (layer.x is not None) == isinstance(layer, reads)
+    assert same_bits(layer.backward(dout), expected["dx"])
+
+
+@pytest.mark.parametrize("order", ["C", "F", "channels last"])
+def test_the_mask_of_relu_tells_where_x_is_not_above_0(order):
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    x[0, 0, 0] = 0, -0.0, np.nan, np.inf, -np.inf
+    x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if order == "channels last" else np.array(x, order=order)
+    relu = bd.Relu()
+    assert relu.mask is None
+    relu.forward(x)
+    assert relu.mask.dtype == bool and np.array_equal(relu.mask, x <= 0)
+    relu.mask[...] = True
+    assert np.array_equal(relu.backward(np.ones(x.shape)), np.where(x <= 0, 0.0, 1.0))
 
 
 def test_two_layers_do_not_share_what_they_remember():

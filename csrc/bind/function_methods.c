@@ -398,7 +398,7 @@ static bool share_memory(const update_item *item, Py_ssize_t count)
 /* In threads where that is worth it. */
 static void update_all(const bd_optimizer *optimizer, const update_item *item, Py_ssize_t count, int64_t t)
 {
-    enum { OPERATIONS = 40 }; /* of one number, by the time it takes */
+    enum { OPERATIONS = 80 }; /* of one number, by the time it takes */
     update_job job = {optimizer, item, count, t};
     bd_size size = 0;
 

@@ -16,7 +16,7 @@ typedef struct {
     bd_dtype dtype;
     bd_form form;
     bd_shape shape[BD_MAX_INPUT];
-    PyArrayObject *input[BD_MAX_INPUT];
+    PyArrayObject *input[BD_MAX_INPUT];            /* NULL where backward does not read x: it need not live so long */
     PyArrayObject *out, *sign, *keep, *keep_index; /* NULL where the kind keeps none; of a ReLU's out only the sign */
     target_in target;
     bool training;
@@ -151,7 +151,7 @@ static int dtype_for(const bd_layer_kind *kind, PyObject *inputs, PyObject *para
 }
 
 /* Does the first parameter fit x? Said of x, because that is what is new in this call. */
-static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *params, PyArrayObject *x)
+static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *params, const bd_shape *x)
 {
     if (!layer->kind->param[0].name)
         return 0;
@@ -162,8 +162,8 @@ static int check_fit(const bd_layer *layer, const bd_form *form, PyObject *param
         fits = PyArray_DIM(first, i) == expected->dim[i];
     if (fits)
         return 0;
-    PyObject *x_shape = PyObject_GetAttrString((PyObject *)x, "shape");
-    PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape"), *wanted = shape_tuple(expected, 0);
+    PyObject *x_shape = shape_tuple(x, 0), *wanted = shape_tuple(expected, 0);
+    PyObject *shape = PyObject_GetAttrString((PyObject *)first, "shape");
     if (x_shape && shape && wanted)
         PyErr_Format(PyExc_ValueError,
                      "x of shape %S does not fit this %s: its %s has shape %S, expected %S for this x", x_shape,
@@ -223,6 +223,16 @@ static PyArrayObject *flat_array(bd_size count, int type_num)
 {
     npy_intp dim = (npy_intp)count;
     return (PyArrayObject *)PyArray_SimpleNew(1, &dim, type_num);
+}
+
+/* A byte for each number of an array, in the order of its memory. */
+static PyArrayObject *signs_like(PyArrayObject *array)
+{
+    npy_intp stride[BD_MAX_DIM];
+
+    for (int i = 0; i < PyArray_NDIM(array); i++)
+        stride[i] = PyArray_STRIDE(array, i) / PyArray_ITEMSIZE(array);
+    return fresh_array(PyArray_NDIM(array), PyArray_DIMS(array), NPY_INT8, stride);
 }
 
 /* The scratch space of a call in so many parts. */
@@ -366,7 +376,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
         raise_status(status, &detail, kind->name);
         goto done;
     }
-    if (check_fit(layer, &saved->form, params, saved->input[0]) ||
+    if (check_fit(layer, &saved->form, params, saved->shape) ||
         take_params(kind, &saved->form, params, saved->dtype, param) ||
         take_buffers(kind, &saved->form, buffers, saved->dtype, buffer_data))
         goto done;
@@ -379,8 +389,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.out_last = makes_channels_last(saved);
     out = io.out_last ? new_channels_last(&saved->form.out, saved->dtype) : new_array(&saved->form.out, saved->dtype);
     if (out && kind->flags & BD_IS_RELU) {
-        npy_intp size = PyArray_SIZE(out);
-        if (!(saved->sign = fresh_array(1, &size, NPY_INT8, NULL)))
+        if (!(saved->sign = signs_like(out)))
             goto done;
         io.sign = PyArray_DATA(saved->sign);
     } else if (out && kind->flags & BD_KEEP_OUTPUT) {
@@ -408,6 +417,8 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
     run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, &copy);
+    if (!(kind->flags & BD_KEEP_INPUT))
+        drop_arrays(saved->input, kind->inputs);
 
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -426,7 +437,7 @@ done:
 /* Nobody must have reshaped or resized, in place, an array that forward saw. */
 static int check_unchanged(const SavedObject *saved)
 {
-    for (int i = 0; i < saved->kind->inputs; i++) {
+    for (int i = 0; i < saved->kind->inputs && saved->input[i]; i++) {
         PyArrayObject *x = saved->input[i];
         bool same = PyArray_NDIM(x) == saved->shape[i].ndim && PyArray_TYPE(x) == type_num_of(saved->dtype) &&
                     (saved->x_last ? has_channels_last(x) : PyArray_ISCARRAY_RO(x));
@@ -502,7 +513,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     if (check_count(params, param_count, "parameters", kind) || check_unchanged(saved))
         return NULL;
     if (kind->param[0].name && (check_parameter(PyTuple_GET_ITEM(params, 0), kind->param[0].name) ||
-                                check_fit(layer, &saved->form, params, saved->input[0])))
+                                check_fit(layer, &saved->form, params, saved->shape)))
         goto done;
     if (take_params(kind, &saved->form, params, saved->dtype, param) ||
         !(dout = intake_dout(saved, args[1], &io.out_last)))
@@ -512,7 +523,7 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
                               : new_array(&saved->shape[i], saved->dtype);
         if (!dx[i])
             goto done;
-        io.x[i] = PyArray_DATA(saved->input[i]);
+        io.x[i] = saved->input[i] ? PyArray_DATA(saved->input[i]) : NULL;
         io.dx[i] = PyArray_DATA(dx[i]);
     }
     for (int i = 0; i < param_count; i++) {
@@ -637,11 +648,16 @@ static PyObject *or_none(PyArrayObject *array)
     return Py_NewRef(array ? (PyObject *)array : Py_None);
 }
 
-static PyObject *saved_inputs(PyObject *object, void *closure)
+static PyObject *saved_x(PyObject *object, void *closure)
 {
-    SavedObject *self = (SavedObject *)object;
     (void)closure;
-    return tuple_of(self->input, self->kind->inputs);
+    return or_none(((SavedObject *)object)->input[0]);
+}
+
+static PyObject *saved_x_shape(PyObject *object, void *closure)
+{
+    (void)closure;
+    return shape_tuple(((SavedObject *)object)->shape, 0);
 }
 
 /* A copy, because backward reads the original. */
@@ -650,6 +666,13 @@ static PyObject *saved_out(PyObject *object, void *closure)
     SavedObject *self = (SavedObject *)object;
     (void)closure;
     return self->out ? PyArray_NewCopy(self->out, NPY_CORDER) : Py_NewRef(Py_None);
+}
+
+static PyObject *saved_sign(PyObject *object, void *closure)
+{
+    SavedObject *self = (SavedObject *)object;
+    (void)closure;
+    return self->sign ? PyArray_NewCopy(self->sign, NPY_KEEPORDER) : Py_NewRef(Py_None);
 }
 
 static PyObject *saved_keep(PyObject *object, void *closure)
@@ -679,8 +702,10 @@ static PyMethodDef saved_methods[] = {
 };
 
 static PyGetSetDef saved_getset[] = {
-    {"inputs", saved_inputs, NULL, "The inputs of forward, as converted.", NULL},
+    {"x", saved_x, NULL, "The first input of forward, as converted; None where backward does not read it.", NULL},
+    {"x_shape", saved_x_shape, NULL, "The shape of that input.", NULL},
     {"out", saved_out, NULL, "A copy of the output, or None.", NULL},
+    {"sign", saved_sign, NULL, "A copy of the ReLU's signs, 1 where x passed and else 0, or None.", NULL},
     {"keep", saved_keep, NULL, "A copy of what else was kept, or None.", NULL},
     {"target", saved_target, NULL, "Labels or rows, as converted, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -311,8 +311,9 @@ void bd_team_run_layer(bd_team team, int parts, void (*run)(const bd_layer *, co
 /* Within such a call: waits until all parts have come here. */
 void bd_meet(const bd_io *io);
 /* How many parts are worth it for so much arithmetic: what each must have to be worth waking a thread for it, which
- * takes some microseconds, or sharing it with one that is awake. */
+ * takes some microseconds, a call to one that is awake, or a share of what the threads of a call are at already. */
 #define BD_TO_WAKE 4e6
+#define BD_TO_JOIN 1e6
 #define BD_TO_SHARE 5e4
 int bd_parts_for(double operations, double each);
 /* The same for a single call. To a thread that sleeps it must be worth more: the call ends as soon as it is awake. */

@@ -310,7 +310,7 @@ int bd_parts_for(double operations, double each)
 int bd_parts_for_call(double operations)
 {
     const bool awake = bd_threads() > 1 && pool.workers && !atomic_load(&pool.jobs[1].sleepers);
-    return bd_parts_for(operations, awake ? BD_TO_WAKE : 2 * BD_TO_WAKE);
+    return bd_parts_for(operations, awake ? BD_TO_JOIN : 2 * BD_TO_WAKE);
 }
 
 typedef struct {

@@ -129,7 +129,8 @@ class CoreLayer(Layer):
     Attributes
     ----------
     x : array or None
-        What the last ``forward`` was given.
+        What the last ``forward`` was given, if ``backward`` reads it, as those of Affine, Convolution and Pooling do.
+        The others (Relu, Sigmoid, ...) do not hold on to it.
     out : array or None
         A copy of what it returned, for the layers that remember it.
     """
@@ -230,7 +231,7 @@ class CoreLayer(Layer):
 
     @property
     def x(self):
-        return None if self._saved is None else self._saved.inputs[0]
+        return None if self._saved is None else self._saved.x
 
     @property
     def out(self):
@@ -304,7 +305,7 @@ class Relu(CoreLayer):
 
     @property
     def mask(self):
-        return None if self._saved is None else self._saved.inputs[0] <= 0
+        return None if self._saved is None else self._saved.sign == 0
 
 
 class Sigmoid(CoreLayer):
@@ -754,8 +755,8 @@ class SoftmaxWithLoss(LossLayer):
     def y(self):
         if self._saved is None:
             return None
-        x = self._saved.inputs[0]
-        return self._saved.keep[: x.size].reshape(x.shape)
+        shape = self._saved.x_shape
+        return self._saved.keep[: math.prod(shape)].reshape(shape)
 
 
 class SigmoidWithLoss(LossLayer):
@@ -776,7 +777,7 @@ class SigmoidWithLoss(LossLayer):
 
     @property
     def y(self):
-        return None if self._saved is None else self._saved.keep.reshape(self._saved.inputs[0].shape)
+        return None if self._saved is None else self._saved.keep.reshape(self._saved.x_shape)
 
 
 class IdentityWithLoss(LossLayer):

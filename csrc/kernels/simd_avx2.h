@@ -97,6 +97,27 @@ static inline vec v_sqrt(vec a)
 }
 
 #ifdef BD_SINGLE
+#define V_TRANSPOSE_ROWS
+
+/* Rows p and p + row, four numbers of each. */
+static inline __m256 v_quads(const real *p, bd_size row)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + row), 1);
+}
+
+static inline void v_transpose_rows(real *out, bd_size out_row, const real *x, bd_size x_row)
+{
+    const __m256 a = v_quads(x, 4 * x_row), b = v_quads(x + x_row, 4 * x_row);
+    const __m256 c = v_quads(x + 2 * x_row, 4 * x_row), d = v_quads(x + 3 * x_row, 4 * x_row);
+    const __m256d ab_low = (__m256d)_mm256_unpacklo_ps(a, b), ab_high = (__m256d)_mm256_unpackhi_ps(a, b);
+    const __m256d cd_low = (__m256d)_mm256_unpacklo_ps(c, d), cd_high = (__m256d)_mm256_unpackhi_ps(c, d);
+
+    v_store(out, (vec)_mm256_unpacklo_pd(ab_low, cd_low));
+    v_store(out + out_row, (vec)_mm256_unpackhi_pd(ab_low, cd_low));
+    v_store(out + 2 * out_row, (vec)_mm256_unpacklo_pd(ab_high, cd_high));
+    v_store(out + 3 * out_row, (vec)_mm256_unpackhi_pd(ab_high, cd_high));
+}
+
 #define V_KEEP_NONZERO
 
 /* For each mask of eight lanes those that it keeps, a byte each, first the first; made of what its halves keep. */

@@ -82,6 +82,31 @@ static inline vec v_sqrt(vec a)
 #endif
 }
 
+#ifdef BD_SINGLE
+#define V_TRANSPOSE_ROWS
+
+/* Rows p, p + row, p + 2 row and p + 3 row, four numbers of each. */
+static inline __m512 v_quads(const real *p, bd_size row)
+{
+    const __m512 first = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    const __m512 two = _mm512_insertf32x4(first, _mm_loadu_ps(p + row), 1);
+    return _mm512_insertf32x4(_mm512_insertf32x4(two, _mm_loadu_ps(p + 2 * row), 2), _mm_loadu_ps(p + 3 * row), 3);
+}
+
+static inline void v_transpose_rows(real *out, bd_size out_row, const real *x, bd_size x_row)
+{
+    const __m512 a = v_quads(x, 4 * x_row), b = v_quads(x + x_row, 4 * x_row);
+    const __m512 c = v_quads(x + 2 * x_row, 4 * x_row), d = v_quads(x + 3 * x_row, 4 * x_row);
+    const __m512d ab_low = (__m512d)_mm512_unpacklo_ps(a, b), ab_high = (__m512d)_mm512_unpackhi_ps(a, b);
+    const __m512d cd_low = (__m512d)_mm512_unpacklo_ps(c, d), cd_high = (__m512d)_mm512_unpackhi_ps(c, d);
+
+    v_store(out, (vec)_mm512_unpacklo_pd(ab_low, cd_low));
+    v_store(out + out_row, (vec)_mm512_unpackhi_pd(ab_low, cd_low));
+    v_store(out + 2 * out_row, (vec)_mm512_unpacklo_pd(ab_high, cd_high));
+    v_store(out + 3 * out_row, (vec)_mm512_unpackhi_pd(ab_high, cd_high));
+}
+#endif
+
 #define V_KEEP_NONZERO
 
 /* Whole vectors are stored whole, because parts are slow: what lies beyond those kept is written later, or not used. */

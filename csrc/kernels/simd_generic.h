@@ -8,6 +8,7 @@
  *   v_all(mask)        only where V_ALL is defined: see elementwise.inc
  *   v_keep_nonzero     only where V_KEEP_NONZERO is defined: see nonzero.inc
  *   v_list_nonzero     only where V_LIST_NONZERO is defined: see nonzero.inc
+ *   v_transpose_rows   only where V_TRANSPOSE_ROWS is defined: see transpose.inc
  */
 #define LANES (16 / (int)sizeof(real))
 enum { TILE_ROWS = 4 };

@@ -331,6 +331,37 @@ static void REAL(check_relu_signs)(void)
     }
 }
 
+/* ---------------------------------------------------------------- transpose */
+
+/* Every number in its place; what lies between the rows of out as it was. */
+static void REAL(check_turned)(bd_size m, bd_size n, bd_size more)
+{
+    const REAL(bd_kernels) *k = bd_kernels(DTYPE(real));
+    const bd_size x_row = n + more, out_row = m + more;
+    const size_t x_count = m && n ? (size_t)((m - 1) * x_row + n) : 0;
+    const size_t out_count = m && n ? (size_t)((n - 1) * out_row + m) : 0;
+    real *x = place_array(0, x_count * sizeof *x, 0), *out = place_array(1, out_count * sizeof *out, 0);
+    bool right = true;
+
+    for (size_t i = 0; i < x_count; i++)
+        x[i] = (real)(i + 1);
+    k->transpose(out, out_row, x, x_row, m, n);
+    for (bd_size at = 0; at < (bd_size)out_count; at++) {
+        const bd_size row = at / out_row, column = at % out_row;
+        right = right && (column < m ? out[at] == x[column * x_row + row] : isnan((long double)out[at]));
+    }
+    CHECK_SAY(right && place_intact(1), "%lld by %lld, rows %lld further apart", (long long)m, (long long)n,
+              (long long)more);
+}
+
+static void REAL(check_transpose)(void)
+{
+    for (bd_size m = 0; m <= 50; m++)
+        for (bd_size n = 0; n <= 50; n++)
+            for (bd_size more = 0; more <= 3; more += 3)
+                REAL(check_turned)(m, n, more);
+}
+
 /* ---------------------------------------------------------------- softmax */
 
 static void REAL(check_softmax_row)(const real *x, const real *y, bd_size c)
@@ -550,6 +581,7 @@ FOR_EACH_TYPE(check_map_places)
 FOR_EACH_TYPE(check_slopes)
 FOR_EACH_TYPE(check_relu_slope)
 FOR_EACH_TYPE(check_relu_signs)
+FOR_EACH_TYPE(check_transpose)
 FOR_EACH_TYPE(check_softmax)
 FOR_EACH_TYPE(check_softmax_extremes)
 FOR_EACH_TYPE(check_softmax_not_finite)
@@ -572,6 +604,7 @@ const test_group kernel_tests = {
             {"add and slopes are their formulas, bit for bit", check_slopes},
             {"the slope of relu is 0 at 0, and a NaN passes", check_relu_slope},
             {"the signs that a relu leaves tell its slope", check_relu_signs},
+            {"transpose puts every number in its place, and writes no other", check_transpose},
             {"softmax rows are right and sum to 1", check_softmax},
             {"softmax bears huge scores and -infinity", check_softmax_extremes},
             {"softmax of what is not finite spoils its row alone", check_softmax_not_finite},

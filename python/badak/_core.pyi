@@ -72,11 +72,17 @@ class Saved:
     """What forward kept for backward."""
 
     @property
-    def inputs(self) -> tuple[_Real, ...]:
-        """The inputs of forward, as converted."""
+    def x(self) -> _Real | None:
+        """The first input of forward, as converted; None where backward does not read it."""
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of that input."""
     @property
     def out(self) -> _Real | None:
         """A copy of the output, or None."""
+    @property
+    def sign(self) -> NDArray[np.int8] | None:
+        """A copy of the ReLU's signs, 1 where x passed and else 0, or None."""
     @property
     def keep(self) -> _Real | None:
         """A copy of what else was kept, or None."""

@@ -63,10 +63,12 @@ class Gradient:
     """What the last ``backward`` computed for a parameter; None before it."""
 
     def __set_name__(self, owner, name):
-        self.name = name
+        self.at = _KINDS[owner.kind]["params"].index(name[1:])
 
     def __get__(self, layer, owner=None):
-        return self if layer is None else layer.grads.get(self.name[1:])
+        if layer is None:
+            return self
+        return layer._grads[self.at] if layer._grads else None
 
 
 class Layer:

@@ -86,16 +86,10 @@ class Optimizer:
             With nothing changed.
         """
         keys = list(params)
-        arrays = [self._as_array(params[key]) for key in keys]
+        arrays = [array if type(array) is np.ndarray else self._as_array(array) for array in params.values()]
         state = self._state_for(keys, arrays)
-        _core.update(
-            self.kind,
-            self.hyper,
-            arrays,
-            [grads[key] for key in keys],
-            [tuple(one[key] for one in state.values()) for key in keys],
-            self.iter + 1,
-        )
+        states = list(zip(*([one[key] for key in keys] for one in state.values()), strict=True)) or [()] * len(keys)
+        _core.update(self.kind, self.hyper, arrays, [grads[key] for key in keys], states, self.iter + 1)
         for key, array in zip(keys, arrays, strict=True):
             if array is not params[key]:
                 params[key] = array.item()

@@ -17,6 +17,7 @@ typedef struct {
     bd_form form;
     bd_shape shape[BD_MAX_INPUT];
     PyArrayObject *input[BD_MAX_INPUT];            /* NULL where backward does not read x: it need not live so long */
+    PyObject *weak_x;                              /* then a weak reference to the first */
     PyArrayObject *out, *sign, *keep, *keep_index; /* NULL where the kind keeps none; of a ReLU's out only the sign */
     target_in target;
     bool training;
@@ -417,8 +418,11 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
     run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, &copy);
-    if (!(kind->flags & BD_KEEP_INPUT))
+    if (!(kind->flags & BD_KEEP_INPUT) || (training && saved->form.frees_x)) {
+        if (!(saved->weak_x = PyWeakref_NewRef((PyObject *)saved->input[0], NULL)))
+            goto done;
         drop_arrays(saved->input, kind->inputs);
+    }
 
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -634,6 +638,7 @@ static void saved_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     drop_arrays(self->input, BD_MAX_INPUT);
+    Py_XDECREF(self->weak_x);
     Py_XDECREF(self->out);
     Py_XDECREF(self->sign);
     Py_XDECREF(self->keep);
@@ -650,8 +655,9 @@ static PyObject *or_none(PyArrayObject *array)
 
 static PyObject *saved_x(PyObject *object, void *closure)
 {
+    SavedObject *self = (SavedObject *)object;
     (void)closure;
-    return or_none(((SavedObject *)object)->input[0]);
+    return self->weak_x ? PyObject_CallNoArgs(self->weak_x) : or_none(self->input[0]);
 }
 
 static PyObject *saved_x_shape(PyObject *object, void *closure)
@@ -702,7 +708,8 @@ static PyMethodDef saved_methods[] = {
 };
 
 static PyGetSetDef saved_getset[] = {
-    {"x", saved_x, NULL, "The first input of forward, as converted; None where backward does not read it.", NULL},
+    {"x", saved_x, NULL,
+     "The first input of forward, as converted; None if backward does not read it and nobody else holds it.", NULL},
     {"x_shape", saved_x_shape, NULL, "The shape of that input.", NULL},
     {"out", saved_out, NULL, "A copy of the output, or None.", NULL},
     {"sign", saved_sign, NULL, "A copy of the ReLU's signs, 1 where x passed and else 0, or None.", NULL},

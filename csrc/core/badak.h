@@ -179,6 +179,7 @@ typedef struct {
     bd_size fan_in;     /* inputs per unit, for init */
     bd_size keep;       /* reals to keep from forward to backward, besides x and out */
     bd_size keep_index; /* the same, integers */
+    bool frees_x;       /* in training `keep` is all that backward needs: it does not read x, though its kind does */
     bd_size work;       /* reals of scratch in one call, for each part */
     bd_size common;     /* reals of scratch that all parts share */
     bd_size prepared;   /* reals that forward can make of the parameters, for runs in which they are the same */

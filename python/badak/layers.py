@@ -131,8 +131,8 @@ class CoreLayer(Layer):
     Attributes
     ----------
     x : array or None
-        What the last ``forward`` was given, if ``backward`` reads it, as those of Affine, Convolution and Pooling do.
-        The others (Relu, Sigmoid, ...) do not hold on to it.
+        What the last ``forward`` was given. A layer whose ``backward`` does not read it (Relu, Sigmoid, a Pooling that
+        keeps which pixels won) does not hold on to it: None, once nobody else does.
     out : array or None
         A copy of what it returned, for the layers that remember it.
     """

@@ -86,7 +86,7 @@ class Optimizer:
             With nothing changed.
         """
         keys = list(params)
-        arrays = [array if type(array) is np.ndarray else self._as_array(array) for array in params.values()]
+        arrays = [self._as_array(params[key]) for key in keys]
         state = self._state_for(keys, arrays)
         states = list(zip(*([one[key] for key in keys] for one in state.values()), strict=True)) or [()] * len(keys)
         _core.update(self.kind, self.hyper, arrays, [grads[key] for key in keys], states, self.iter + 1)
@@ -99,6 +99,8 @@ class Optimizer:
 
     @staticmethod
     def _as_array(value):
+        if type(value) is np.ndarray:
+            return value
         is_number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
         return np.array(value, dtype=float) if is_number else value
 

@@ -147,7 +147,8 @@ static bd_status pooling_shape(const bd_layer *layer, const bd_shape *x, bd_form
     form->out = (bd_shape){.ndim = 4, .dim = {x->dim[0], s.c, s.oh, s.ow}};
     const bd_shape image = {.ndim = 3, .dim = {s.c, s.h, s.w}}, of_out = {.ndim = 3, .dim = {s.c, s.oh, s.ow}};
     form->work = 2 * bd_count(&image) + bd_count(&of_out);
-    form->keep = are_squares(layer, &s) ? bd_count(&form->out) : 0;
+    form->frees_x = are_squares(layer, &s);
+    form->keep = form->frees_x ? bd_count(&form->out) : 0;
     return BD_OK;
 }
 

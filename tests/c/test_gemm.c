@@ -197,6 +197,9 @@ static void REAL(check_large_depths)(void)
     for (bd_size k = 0; k <= 600; k += k < 18 ? 1 : 97) /* a single row that is long */
         for (bd_size n = 50; n <= 350; n += 25)
             REAL(check_case)(1, n, k, (size_t)k % 2, (int)k % 4);
+    for (bd_size m = 20; m <= 50; m += 5) /* long rows, and all of the right side stays near, or nearly */
+        for (bd_size k = 1; k <= 61; k += 12)
+            REAL(check_case)(m, 240 + 7 * m, k, (size_t)k % 2, (int)k % 4);
     REAL(check_case)(60, 5, 4700, 0, 1); /* several blocks: of the depth, of rows, of both */
     REAL(check_case)(1500, 5, 180, 0, 1);
     REAL(check_case)(600, 130, 70, 1, 2); /* more rows than are listed at once */

@@ -638,16 +638,22 @@ def test_a_layer_holds_on_to_x_only_if_backward_reads_it(case):
     x = np.array(x)
     alive = weakref.ref(x)
     layer.forward(x, *rest)
-    assert layer.x is x
     del x
-    if isinstance(layer, bd.Residual):
-        layer.layers[0].forward(np.zeros((1, *case.x(np.random.default_rng(0)).shape[1:])))  # the branch may read it
-        assert alive() is None and layer.x is None
-        return
-    reads = (bd.Affine, bd.Convolution, bd.Pooling, bd.LeakyRelu, bd.IdentityWithLoss)
-    reads = isinstance(layer, reads) and case is not POOL_OF_SQUARES  # which keeps where they won
-    assert (alive() is not None) == (layer.x is not None) == reads
+    reads = isinstance(layer, (bd.Affine, bd.Convolution, bd.Pooling, bd.LeakyRelu, bd.IdentityWithLoss))
+    reads = reads and case is not POOL_OF_SQUARES  # which keeps where they won
+    assert layer.x is (alive() if reads else None)
+    if not isinstance(layer, bd.Residual):  # whose branch may read it
+        assert (alive() is not None) == reads
     assert same_bits(layer.backward(dout), expected["dx"])
+
+
+def test_a_pool_of_squares_that_did_not_train_keeps_x():
+    layer, x = _core.Layer("Pooling", (2, 2, 2, 0, 0)), np.random.default_rng(0).random((2, 3, 4, 6))
+    dout = np.arange(36.0).reshape(2, 3, 2, 3)
+    saved = [layer.forward((x,), (), None, training, (), None)[1] for training in (True, False)]
+    assert [one.x is x for one in saved] == [False, True]
+    dx = [layer.backward(one, dout, ())[0][0] for one in saved]
+    assert same_bits(*dx) and np.count_nonzero(dx[0]) == 35
 
 
 @pytest.mark.parametrize("order", ["C", "F", "channels last"])
@@ -1010,5 +1016,8 @@ def test_the_core_refuses_what_the_face_would_not_pass():
     _, saved = _core.Layer("Relu", ()).forward((np.ones((1, 3)),), (), None, True, (), None)
     with pytest.raises(RuntimeError, match="Relu had saved"):
         layer.backward(saved, np.ones((1, 2)), (np.ones((3, 2)), 0.0))
+    _, saved = _core.Layer("Pooling", (2, 2, 2, 0, 0)).forward((np.ones((1, 1, 2, 2)),), (), None, True, (), None)
+    with pytest.raises(RuntimeError, match="what a Pooling of other hyper-parameters had saved"):
+        _core.Layer("Pooling", (2, 2, 2, 0, 1)).backward(saved, np.ones((1, 1, 1, 1)), ())
     with pytest.raises(TypeError, match="cannot create"):
         type(saved)()

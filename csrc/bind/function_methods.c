@@ -398,13 +398,13 @@ static bool share_memory(const update_item *item, Py_ssize_t count)
 /* In threads where that is worth it. */
 static void update_all(const bd_optimizer *optimizer, const update_item *item, Py_ssize_t count, int64_t t)
 {
-    enum { OPERATIONS = 80 }; /* of one number, by the time it takes */
+    enum { OPERATIONS = 40 }; /* of one number in one array, by the time it takes */
     update_job job = {optimizer, item, count, t};
     bd_size size = 0;
 
     for (Py_ssize_t i = 0; i < count; i++)
         size += PyArray_SIZE(item[i].p);
-    int parts = bd_parts_for_call(OPERATIONS * (double)size);
+    int parts = bd_parts_for_call(OPERATIONS * (1 + bd_state_count(optimizer->kind)) * (double)size);
     if (parts > 1 && share_memory(item, count))
         parts = 1;
     const bd_team team = bd_team_begin(parts);

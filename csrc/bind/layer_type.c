@@ -12,12 +12,11 @@
 #include "bind.h"
 
 typedef struct {
-    PyObject_HEAD const bd_layer_kind *kind;
+    PyObject_HEAD bd_layer layer;
     bd_dtype dtype;
     bd_form form;
     bd_shape shape[BD_MAX_INPUT];
     PyArrayObject *input[BD_MAX_INPUT];            /* NULL where backward does not read x: it need not live so long */
-    PyObject *weak_x;                              /* then a weak reference to the first */
     PyArrayObject *out, *sign, *keep, *keep_index; /* NULL where the kind keeps none; of a ReLU's out only the sign */
     target_in target;
     bool training;
@@ -315,9 +314,9 @@ static bool makes_channels_last(const SavedObject *saved)
 {
     const bd_shape *out = &saved->form.out;
 
-    if (saved->kind->flags & BD_ANY_ORDER)
+    if (saved->layer.kind->flags & BD_ANY_ORDER)
         return saved->x_last;
-    return saved->kind->flags & BD_IMAGES && out->ndim == 4 && out->dim[1] > 1 && out->dim[2] * out->dim[3] > 1;
+    return saved->layer.kind->flags & BD_IMAGES && out->ndim == 4 && out->dim[1] > 1 && out->dim[2] * out->dim[3] > 1;
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -355,7 +354,7 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
 
     if (!(saved = new_saved(type)))
         return NULL;
-    saved->kind = kind;
+    saved->layer = *layer;
     saved->training = training;
     if (dtype_for(kind, inputs, params, &saved->dtype))
         goto done;
@@ -418,11 +417,8 @@ static PyObject *layer_forward(PyObject *object, PyTypeObject *type, PyObject *c
     io.kernels = bd_kernels(saved->dtype);
     io.training = training;
     run(kind->forward[saved->dtype], layer, &io, &saved->form, &room, &copy);
-    if (!(kind->flags & BD_KEEP_INPUT) || (training && saved->form.frees_x)) {
-        if (!(saved->weak_x = PyWeakref_NewRef((PyObject *)saved->input[0], NULL)))
-            goto done;
+    if (!(kind->flags & BD_KEEP_INPUT) || (training && saved->form.frees_x))
         drop_arrays(saved->input, kind->inputs);
-    }
 
     PyObject *given = kind->flags & BD_IS_LOSS ? PyArray_ToScalar(PyArray_DATA(out), out) : Py_NewRef((PyObject *)out);
     if (given)
@@ -441,7 +437,7 @@ done:
 /* Nobody must have reshaped or resized, in place, an array that forward saw. */
 static int check_unchanged(const SavedObject *saved)
 {
-    for (int i = 0; i < saved->kind->inputs && saved->input[i]; i++) {
+    for (int i = 0; i < saved->layer.kind->inputs && saved->input[i]; i++) {
         PyArrayObject *x = saved->input[i];
         bool same = PyArray_NDIM(x) == saved->shape[i].ndim && PyArray_TYPE(x) == type_num_of(saved->dtype) &&
                     (saved->x_last ? has_channels_last(x) : PyArray_ISCARRAY_RO(x));
@@ -458,16 +454,16 @@ static int check_unchanged(const SavedObject *saved)
 static PyArrayObject *intake_dout(const SavedObject *saved, PyObject *object, bool *last)
 {
     bd_shape shape;
-    PyArrayObject *dout = takes_channels_last(saved->kind)
+    PyArrayObject *dout = takes_channels_last(saved->layer.kind)
                             ? intake_image(object, "dout", type_num_of(saved->dtype), last)
                             : intake(object, "dout", type_num_of(saved->dtype));
 
     if (!dout)
         return NULL;
-    const bool number = saved->kind->flags & BD_IS_LOSS;
+    const bool number = saved->layer.kind->flags & BD_IS_LOSS;
     if (number ? PyArray_SIZE(dout) == 1
                : !shape_of(dout, "dout", 0, &shape) && bd_same_shape(&shape, &saved->form.out)) {
-        if (!(saved->kind->flags & BD_ANY_ORDER) || *last == saved->x_last)
+        if (!(saved->layer.kind->flags & BD_ANY_ORDER) || *last == saved->x_last)
             return dout;
         PyArrayObject *like_x = turned_image(dout);
         Py_DECREF(dout);
@@ -511,14 +507,20 @@ static PyObject *layer_backward(PyObject *object, PyTypeObject *type, PyObject *
     if (!PyObject_TypeCheck(args[0], state_of_type(type)->saved_type))
         return PyErr_Format(PyExc_RuntimeError, "%s.backward needs a forward before it", kind->name);
     SavedObject *saved = (SavedObject *)args[0];
-    if (saved->kind != kind)
-        return PyErr_Format(PyExc_RuntimeError, "%s.backward got what a %s had saved", kind->name, saved->kind->name);
+    if (saved->layer.kind != kind)
+        return PyErr_Format(PyExc_RuntimeError, "%s.backward got what a %s had saved", kind->name,
+                            saved->layer.kind->name);
     PyObject *params = args[2];
     if (check_count(params, param_count, "parameters", kind) || check_unchanged(saved))
         return NULL;
     if (kind->param[0].name && (check_parameter(PyTuple_GET_ITEM(params, 0), kind->param[0].name) ||
                                 check_fit(layer, &saved->form, params, saved->shape)))
         goto done;
+    if (memcmp(saved->layer.hyper, layer->hyper, sizeof layer->hyper)) {
+        PyErr_Format(PyExc_RuntimeError, "%s.backward got what a %s of other hyper-parameters had saved", kind->name,
+                     kind->name);
+        goto done;
+    }
     if (take_params(kind, &saved->form, params, saved->dtype, param) ||
         !(dout = intake_dout(saved, args[1], &io.out_last)))
         goto done;
@@ -638,7 +640,6 @@ static void saved_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     drop_arrays(self->input, BD_MAX_INPUT);
-    Py_XDECREF(self->weak_x);
     Py_XDECREF(self->out);
     Py_XDECREF(self->sign);
     Py_XDECREF(self->keep);
@@ -655,9 +656,8 @@ static PyObject *or_none(PyArrayObject *array)
 
 static PyObject *saved_x(PyObject *object, void *closure)
 {
-    SavedObject *self = (SavedObject *)object;
     (void)closure;
-    return self->weak_x ? PyObject_CallNoArgs(self->weak_x) : or_none(self->input[0]);
+    return or_none(((SavedObject *)object)->input[0]);
 }
 
 static PyObject *saved_x_shape(PyObject *object, void *closure)
@@ -708,8 +708,7 @@ static PyMethodDef saved_methods[] = {
 };
 
 static PyGetSetDef saved_getset[] = {
-    {"x", saved_x, NULL,
-     "The first input of forward, as converted; None if backward does not read it and nobody else holds it.", NULL},
+    {"x", saved_x, NULL, "The first input of forward, as converted; None where backward does not read it.", NULL},
     {"x_shape", saved_x_shape, NULL, "The shape of that input.", NULL},
     {"out", saved_out, NULL, "A copy of the output, or None.", NULL},
     {"sign", saved_sign, NULL, "A copy of the ReLU's signs, 1 where x passed and else 0, or None.", NULL},

@@ -179,7 +179,7 @@ typedef struct {
     bd_size fan_in;     /* inputs per unit, for init */
     bd_size keep;       /* reals to keep from forward to backward, besides x and out */
     bd_size keep_index; /* the same, integers */
-    bool frees_x;       /* in training `keep` is all that backward needs: it does not read x, though its kind does */
+    bool frees_x;       /* in training `keep` is all that backward needs: without io->relu_dx it does not read x */
     bd_size work;       /* reals of scratch in one call, for each part */
     bd_size common;     /* reals of scratch that all parts share */
     bd_size prepared;   /* reals that forward can make of the parameters, for runs in which they are the same */
@@ -198,8 +198,8 @@ typedef struct {
 typedef struct {
     const bd_shape *shape; /* of x[0], x[1] */
     const bd_shape *out_shape;
-    const void *x[BD_MAX_INPUT];
-    void *out;    /* written by forward, read by backward if BD_KEEP_OUTPUT */
+    const void *x[BD_MAX_INPUT]; /* may be NULL in backward without BD_KEEP_INPUT, or after form.frees_x */
+    void *out;                   /* written by forward, read by backward if BD_KEEP_OUTPUT */
     int8_t *sign; /* of a ReLU, may take the place of out in backward: 0 where that is <= 0, else 1; or NULL */
     const void *const *param;
     void *const *buffer;

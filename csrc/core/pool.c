@@ -309,8 +309,12 @@ int bd_parts_for(double operations, double each)
 
 int bd_parts_for_call(double operations)
 {
-    const bool awake = bd_threads() > 1 && pool.workers && !atomic_load(&pool.jobs[1].sleepers);
-    return bd_parts_for(operations, awake ? BD_TO_JOIN : 2 * BD_TO_WAKE);
+    const int waking = bd_parts_for(operations, 2 * BD_TO_WAKE), joining = bd_parts_for(operations, BD_TO_JOIN);
+    int awake = 1;
+
+    while (awake < joining && awake <= pool.workers && !atomic_load(&pool.jobs[awake].sleepers))
+        awake++;
+    return waking > awake ? waking : awake;
 }
 
 typedef struct {

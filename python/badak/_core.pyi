@@ -73,7 +73,7 @@ class Saved:
 
     @property
     def x(self) -> _Real | None:
-        """The first input of forward, as converted; None if backward does not read it and nobody else holds it."""
+        """The first input of forward, as converted; None where backward does not read it."""
     @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of that input."""

@@ -131,8 +131,9 @@ class CoreLayer(Layer):
     Attributes
     ----------
     x : array or None
-        What the last ``forward`` was given. A layer whose ``backward`` does not read it (Relu, Sigmoid, a Pooling that
-        keeps which pixels won) does not hold on to it: None, once nobody else does.
+        What the last ``forward`` was given, as converted, where ``backward`` reads it: in Affine, Convolution,
+        LeakyRelu, IdentityWithLoss, and a Pooling of other windows than squares of 2 by 2 that fill the image. The
+        others do not keep it.
     out : array or None
         A copy of what it returned, for the layers that remember it.
     """

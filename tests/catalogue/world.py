@@ -194,7 +194,8 @@ class World:
         for i, layer in enumerate(self.all_layers):
             state[i, "params"] = digest(layer.params.values())
             state[i, "grads"] = digest(layer.grads.values())
-            state[i, "x"] = digest([layer.x])
+            kept = getattr(layer, "_saved", None)
+            state[i, "kept"] = digest(getattr(kept, name, None) for name in ("x", "out", "sign", "keep"))
             state[i, "own"] = digest(value for value in vars(layer).values() if isinstance(value, np.ndarray))
         for name in ("book_net", "book_conv_net"):
             state[name] = digest(getattr(self, name).params.values())

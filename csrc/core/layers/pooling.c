@@ -35,16 +35,17 @@ static void REAL(pooling_backward)(const bd_layer *layer, const bd_io *io)
     real *x_room = io->work, *dout_room = x_room + image, *dx_room = dout_room + area * s.c;
 
     for (bd_size i = images.from; i < images.from + images.count && io->dx[0]; i++) {
-        const real *x = (const real *)io->x[0] + i * image;
         const real *dout =
             REAL(channels_last)(dout_room, (const real *)io->dout + i * area * s.c, s.c, area, io->out_last, k);
         real *dx = (real *)io->dx[0] + i * image, *to = io->x_last || s.c == 1 ? dx : dx_room;
         /* out = the largest of x in a window, or the mean over it */
-        if (winner)
+        if (winner) {
             k->unpool(to, dout, winner + i * area * s.c, &s);
-        else
+        } else {
+            const real *x = (const real *)io->x[0] + i * image;
             k->pool_backward(to, REAL(channels_last)(x_room, x, s.c, s.h * s.w, io->x_last, k), dout, &s,
                              layer->hyper[MEAN].i, io->relu_dx);
+        }
         if (to != dx)
             k->transpose(dx, s.h * s.w, to, s.c, s.h * s.w, s.c);
     }

@@ -24,6 +24,7 @@ class Contestant:
     name = None
     packages = ()  # whose versions are worth knowing
     peer = True  # badak is measured against it
+    compared = False  # with badak's Net: races in its training step of 100 images only
     dtype = np.float32
     gives = "scores"  # what infer returns, or "probabilities"
     torch_adam = False  # its Adam adds eps where PyTorch does, not where the book does
@@ -131,6 +132,24 @@ class Badak(Contestant):
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
+class BadakOneThread(Badak):
+    """The same by one of several threads: in one race with all of them it tells what they gain."""
+
+    name = "badak, one thread"
+    compared = True
+
+    def can(self, net):
+        return not net.is_mlp and self.bd.get_num_threads() > 1
+
+    def step(self, x, t):
+        threads = self.bd.get_num_threads()
+        self.bd.set_num_threads(1)
+        try:
+            return super().step(x, t)
+        finally:
+            self.bd.set_num_threads(threads)
+
+
 # -- NumPy ----------------------------------------------------------------------------------------
 
 
@@ -193,6 +212,7 @@ class BadakLayers(NumpyBook):
     """The book's classes again, but badak's: what a reader gets who only changes the imports."""
 
     name = "badak, layer by layer"
+    compared = True
     packages = ("badak",)
     peer = False
     dtype = np.float32
@@ -538,6 +558,7 @@ CONTESTANTS = (
     ScikitLearn,
     NumpyBook,
     NumpyBookFloat32,
+    BadakOneThread,
 )
 
 

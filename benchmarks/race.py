@@ -94,8 +94,8 @@ def race(entries, pace):
             first = i % len(racing)
             for entry in [*racing[first:], *racing[:first]]:
                 count = calls[entry.name]
-                if count * WARM_UP >= 1:
-                    entry.run(int(count * WARM_UP))
+                if count > 1:
+                    entry.run(max(1, int(count * WARM_UP)))
                 elapsed, cpu = _clocked(entry, count)
                 times.rounds[entry.name].append(elapsed / count / entry.share * 1e6)
                 spent[entry.name].append(cpu / elapsed)

@@ -86,13 +86,13 @@ def _scaling(runs):
         return []
     rows = []
     for net in ("SimpleConvNet", "DeepConvNet"):
-        name = f"step-{net}-batch100"
-        one, two = (by_threads[threads].get(name) for threads in (1, 2))
-        if one and two:
+        rounds = by_threads[2].get(f"step-{net}-batch100", {"rounds": {}})["rounds"]
+        gain = race.summary(rounds, "badak, one thread").get("badak", {})
+        if "ratio" in gain:
             peaks = [max(work["peak"] for work in by_threads[threads].values()) for threads in (1, 2)]
-            times = [race.summary(work["rounds"])["badak"]["median"] for work in (one, two)]
-            share = times[0] / times[1] / (peaks[1] / peaks[0])
-            rows.append(_row(f"{net} step, gain by two threads over the peak's", 2, SCALING, share, at_least=True))
+            low, share, high = (gain[name] * peaks[0] / peaks[1] for name in ("low", "ratio", "high"))
+            what = f"{net} step, gain by two threads over the peak's"
+            rows.append(_row(what, 2, SCALING, share, spread=(low, high), at_least=True))
     return rows
 
 

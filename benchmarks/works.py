@@ -67,7 +67,7 @@ class NetWork:
         """(entries, what each check found, what failed with the reason)."""
         found, errors, failed = [], {}, {}
         for one in contestants:
-            if not one.can(self.net) or (one.name == "badak, layer by layer" and not self._by_layer):
+            if not one.can(self.net) or (one.compared and not self._compares):
                 continue
             if quick and isinstance(one, NumpyBook) and one.peer and not self.net.is_mlp:
                 continue  # it takes twenty times as long as the others
@@ -84,8 +84,8 @@ class NetWork:
         return found, errors, failed
 
     @property
-    def _by_layer(self):
-        """Layer by layer is compared at one batch size only."""
+    def _compares(self):
+        """Layer by layer, and one thread, at one batch size only."""
         return self.kind == "step" and self.batch == 100
 
 

@@ -23,6 +23,8 @@ import targets  # noqa: E402
 import whole_process  # noqa: E402
 import works  # noqa: E402
 
+import badak  # noqa: E402
+
 BATCH = 3
 OURS = [(net, contestants.Badak) for net in nets.NETS]
 OURS += [(nets.SIMPLE_CONV, kind) for kind in (contestants.BadakLayers, contestants.NumpyBookFloat32)]
@@ -108,6 +110,32 @@ def test_a_small_race_gives_a_report_with_targets():
     text = report.markdown(record)
     assert "| wheel without data |  | ≤ 1 MB |  | **1e+03 MB** |  |  | **missed** |" in text
     assert text.count("## Epoch of 200 images") == 2
+
+
+def test_what_threads_gain_is_told_by_one_race():
+    one = contestants.BadakOneThread()
+    assert not one.can(nets.TWO_LAYERS)
+    before = badak.get_num_threads()
+    badak.set_num_threads(2)
+    try:
+        work = works.NetWork("step", nets.SIMPLE_CONV, 100)
+        entries, errors, failed = work.entries([contestants.Badak(), one], threads=2)
+        assert not failed and errors.keys() == {"badak", one.name}
+        pace = race.Pace(turn=0.001, all_rounds=0.01, least_rounds=2, most_rounds=2, patience=10)
+        assert race.race(entries, pace).rounds.keys() == {"badak", one.name}
+        assert badak.get_num_threads() == 2
+    finally:
+        badak.set_num_threads(before)
+    rounds = {"badak": [10.0, 20.0, 10.0], "badak, one thread": [18.0, 37.0, 19.0]}
+    runs = [
+        {
+            "threads": threads,
+            "works": [{"name": work.name, "title": work.title, "rounds": rounds, "peak": 100 * threads}],
+        }
+        for threads in (1, 2)
+    ]
+    (row,) = [row for row in targets.judged({"runs": runs, "processes": {}}) if "gain" in row["what"]]
+    assert row["measured"] == pytest.approx(1.85 / 2) and row["met"] and row["threads"] == 2
 
 
 def test_an_entry_that_fails_or_is_slow_is_told_and_the_others_race():

@@ -85,6 +85,9 @@ class Optimizer:
         KeyError, TypeError, ValueError
             With nothing changed.
         """
+        for name, given in (("params", params), ("grads", grads)):
+            if not hasattr(given, "keys"):
+                raise TypeError(f"{name} must be a dict of arrays by name, got {type(given).__name__}")
         keys = list(params)
         arrays = [self._as_array(params[key]) for key in keys]
         state = self._state_for(keys, arrays)

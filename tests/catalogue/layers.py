@@ -232,7 +232,8 @@ def unknown_options_of_optimisers(world):
 
 UPDATE_ROWS = [
     ("params=None", None, {}, TypeError, ""),
-    ("params=list", [W.copy()], [W], TypeError, ""),
+    ("params=list", [W.copy()], [W], TypeError, "params must be a dict of arrays by name, got list"),
+    ("grads=array", {"a": W.copy()}, W, TypeError, "grads must be a dict of arrays by name, got ndarray"),
     ("grads=None", {"a": W.copy()}, None, TypeError, ""),
     ("a gradient is missing", {"a": W.copy(), "b": B.copy()}, {"a": W}, KeyError, "b"),
     ("a gradient of another shape", {"a": W.copy(), "b": B.copy()}, {"a": W, "b": W}, ValueError, r"\(3,\).*\(4, 3\)"),
